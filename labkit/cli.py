@@ -1,0 +1,78 @@
+"""`python -m labkit COMMAND` and `labkit COMMAND`: finds the command, turns a LabError into one line.
+
+Every command lives with what it does; this module knows only where.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from labkit.errors import LabError
+
+# name: (module:function, what `--help` says). A function takes the arguments after the name and returns the exit code.
+COMMANDS = {
+    "lab": ("labkit.work:lab", "open the course in JupyterLab"),
+    "test": ("labkit.authoring.commands:test", "run every test; compare every notebook with its stored outputs"),
+    "setup": ("labkit.work:setup", "fetch the model and check this machine, without opening anything"),
+    "doctor": ("labkit.doctor:doctor", "say what this machine can do, and what is missing"),
+    "lessons": ("labkit.authoring.commands:lessons", "list the lessons"),
+    "progress": ("labkit.progress:progress", "show what you have done, or export it"),
+    "reset": ("labkit.work:reset", "a fresh copy of a lesson; yours is kept aside"),
+    "serve": ("labkit.classroom.serve:serve", "serve the model to other programs (OpenAI-compatible)"),
+    "fetch": ("labkit.fetch:fetch", "fill a folder for a room without internet"),
+    "bench": ("labkit.bench:bench", "measure speed, start-up and memory on this machine"),
+    "clean": ("labkit.work:clean", "give the disk space of the course cache back"),
+    "run": ("labkit.authoring.commands:run", "authors: run a lesson and store its outputs"),
+    "lint": ("labkit.authoring.commands:lint", "authors: check the form of a lesson"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; `--help` lists them all."""
+    # A Windows console may still speak an old code page, which has no "·".
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        import labkit
+
+        print(f"labkit {labkit.__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    try:
+        if name not in COMMANDS:
+            raise LabError(_unknown(name))
+        module, function = COMMANDS[name][0].split(":")
+        return int(getattr(importlib.import_module(module), function)(rest) or 0)
+    except LabError as problem:
+        print(f"labkit: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing is lost: run the same command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (`| head`) is gone; so is the reason to go on.
+        sys.stderr.close()
+        return 0
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: labkit COMMAND [options]", "", *lines, "", "`labkit COMMAND --help` says more about one of them."]
+    )
+
+
+def _unknown(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, n=2)
+    return f"There is no command {name!r}: " + (
+        f"did you mean {' or '.join(near)}?" if near else "try `labkit --help`."
+    )

@@ -1,0 +1,136 @@
+"""`labkit.start()`: the first cell of every lesson. It sets the world once, so that no later cell asks where it runs.
+
+Local is the default: nothing is needed, and outputs match the text. Live is asked for, with `mode="live"` or
+`LABKIT_MODE`. The lesson then uses the real libraries unchanged. Knows nothing of what a lesson teaches.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labkit import catalogue, machine, memory, models, network
+from labkit.errors import LabError
+
+LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
+MODES = ("local", "live")
+
+# What the libraries read when they are first imported. No telemetry, no update checks, no progress bars for files that
+# are here already; no proxy for loopback addresses, or a school's proxy would catch the course's own servers.
+_QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+_LOOPBACK = "127.0.0.1,localhost"
+
+_TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+_started: Lab | None = None
+
+
+@dataclass
+class Lab:
+    """What `start` returns: where the lesson runs, and with which model."""
+
+    lesson: str
+    mode: str
+    machine: machine.Machine
+    model: catalogue.Entry
+    path: Path
+    dtype: str  # as torch spells it: "float32", "bfloat16" or "float16"
+    _began: float = field(default_factory=time.monotonic, repr=False)
+
+    def cost(self) -> str:
+        """What the lesson took up to here: seconds, and the kernel's memory at its peak. Depends on the machine."""
+        minutes, seconds = divmod(round(time.monotonic() - self._began), 60)
+        return f"{minutes} min {seconds} s since the set-up cell, {_peak_bytes() / 1e9:.1f} GB of memory at the peak"
+
+    def finish(self) -> None:
+        """End the lesson: save the progress, leave the services, give the memory of `labkit`'s own models back."""
+        from labkit import progress
+
+        if "labkit.local" in sys.modules:
+            from labkit import local
+
+            local.unload()
+        if "labkit.classroom.services" in sys.modules:
+            from labkit.classroom import services
+
+            services.leave_all()
+        print(progress.finish(self.lesson, seconds=time.monotonic() - self._began))
+
+
+def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> Lab:
+    """Set the world for `lesson` ("00" to "08"), fetch the model if it is not here yet, print one line about it all.
+
+    `model` is a catalogue name (`LABKIT_MODEL`, else the course model); `mode` is "local" or "live" (`LABKIT_MODE`,
+    else local). Safe to call again. Raises LabError when a name is unknown, when the model does not fit this machine
+    or cannot be fetched, and when a library that reads its settings at import was imported before.
+    """
+    global _started
+    lesson, mode = _checked(lesson, mode)
+    if _started is None and "huggingface_hub.constants" in sys.modules:
+        raise LabError(
+            "huggingface_hub was imported before labkit.start(): restart the kernel, then run this cell first."
+        )
+    note = ""
+    if mode == "live" and not network.hub_answers():
+        mode, note = "local", " (the Hub does not answer)"
+    here = machine.detect()
+    entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
+    os.environ.update(_settings(mode, entry))
+    dtype = models.dtype_for(entry, here)
+    memory.require_memory(entry, dtype, here)
+    lab = Lab(lesson, mode, here, entry, models.ensure(entry.name), _TORCH_NAMES[dtype])
+    _started = lab
+    print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, dtype)} · {entry.title}")
+    return lab
+
+
+def _checked(lesson: str, mode: str | None) -> tuple[str, str]:
+    lesson = f"{int(lesson):02d}" if str(lesson).isdigit() else str(lesson)
+    if lesson not in LESSONS:
+        raise LabError(f"There is no lesson {lesson!r}: the course has lessons {LESSONS[0]} to {LESSONS[-1]}.")
+    mode = mode or os.environ.get("LABKIT_MODE") or "local"
+    if mode not in MODES:
+        raise LabError(f"Unknown mode {mode!r}: choose local or live.")
+    return lesson, mode
+
+
+def _settings(mode: str, entry: catalogue.Entry) -> Mapping[str, str]:
+    settings = {"LABKIT_MODEL": entry.name}
+    for name in ("NO_PROXY", "no_proxy"):
+        known = os.environ.get(name, "")
+        settings[name] = known if _LOOPBACK in known else ",".join(filter(None, [known, _LOOPBACK]))
+    if mode == "local":
+        settings |= _QUIET
+    if entry.name != catalogue.DEFAULT:
+        # Gigabytes are worth a progress bar.
+        settings["HF_HUB_DISABLE_PROGRESS_BARS"] = "0"
+    return settings
+
+
+def _peak_bytes() -> int:
+    """The largest amount of memory that this process has held."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
+
+
+def _describe(here: machine.Machine, dtype: str) -> str:
+    device = {"cpu": "CPU", "cuda": here.gpu.name if here.gpu else "GPU", "mps": "Apple GPU"}[here.device]
+    cores = f"{here.cores} core{'s' if here.cores != 1 else ''}"
+    free, total = here.available_bytes() / 1e9, here.memory_bytes / 1e9
+    return f"{device} ({cores}), {dtype} · {free:.1f} GB of {total:.1f} GB memory free"

@@ -1,0 +1,47 @@
+"""The command line as a user meets it: a real process, its exit code, one line for what went wrong."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from labkit import cli
+
+
+def labkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "labkit", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", env={**os.environ, **environment}, timeout=120
+    )
+
+
+def test_help_names_every_command():
+    run = labkit("--help")
+    assert run.returncode == 0
+    for name in cli.COMMANDS:
+        assert f"\n  {name} " in run.stdout
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_every_command_has_help(command):
+    run = labkit(command, "--help")
+    assert run.returncode == 0, run.stderr
+    assert "usage: labkit " + command in run.stdout
+
+
+def test_an_unknown_command_offers_the_nearest():
+    run = labkit("docter")
+    assert (run.returncode, run.stderr) == (1, "labkit: There is no command 'docter': did you mean doctor?\n")
+
+
+def test_a_lab_error_is_one_line_without_a_traceback(tmp_path):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("", encoding="utf-8")
+    run = labkit("clean", LABKIT_CACHE=str(in_the_way / "cache"))
+    assert run.returncode == 1
+    assert run.stderr.startswith("labkit: The course cache ") and run.stderr.count("\n") == 1
+
+
+def test_version():
+    assert labkit("--version").stdout.startswith("labkit 0.")
