@@ -23,7 +23,7 @@ def notebook_dir() -> Path:
 
 def checkout() -> Path | None:
     """The root of the git checkout that this package runs from, or None when it was installed from a wheel."""
-    return CHECKOUT if (CHECKOUT / "lab.py").exists() and (CHECKOUT / "assets").is_dir() else None
+    return CHECKOUT if (CHECKOUT / "pyproject.toml").exists() and (CHECKOUT / "assets").is_dir() else None
 
 
 def _find(beside: str, inside: str, parts: tuple[str, ...]) -> Path:

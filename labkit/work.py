@@ -179,15 +179,16 @@ def clean(argv: list[str]) -> int:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     options = parser.parse_args(argv)
-    doomed = [cache.root() / name for name in ("models", "services") if (cache.root() / name).exists()]
+    doomed = [folder for name in ("models", "services") if (folder := cache.root() / name).exists()]
     size = sum(file.stat().st_size for folder in doomed for file in folder.rglob("*") if file.is_file())
     print(f"The course cache {cache.root()} holds {size / 1e6:,.0f} MB of weights and service files.")
     if not doomed or not (options.yes or _agrees()):
         print("Nothing was deleted.")
         return 0
-    from labkit.classroom import services
+    if cache.root() / "services" in doomed:
+        from labkit.classroom import services
 
-    services.stop_all()
+        services.stop_all()
     for folder in doomed:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"Deleted: {size / 1e6:,.0f} MB are free again. The next `python lab.py` fetches the model anew.")

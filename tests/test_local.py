@@ -1,5 +1,6 @@
 """Loading, chatting and streaming through the real model; what cannot work is said in one sentence, early."""
 
+import functools
 import threading
 
 import pytest
@@ -10,9 +11,14 @@ from labkit.errors import LabError
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
 
-@pytest.fixture(scope="module")
-def pair(course_cache):
+@functools.cache
+def loaded() -> dict[str, object]:
     return dict(zip(("model", "tokenizer"), local.load(dtype="fp32"), strict=True))
+
+
+@pytest.fixture
+def pair(course_cache):
+    return loaded()
 
 
 def test_load_gives_the_librarys_own_objects(pair):

@@ -1,0 +1,304 @@
+"""How many bytes a language model needs, from its shape alone: weights, KV cache, activations, training state.
+
+Knows shapes and arithmetic, and the figures that this arithmetic was checked against. Needs no torch and no download.
+Knows nothing of what this machine has (`machine`) or of which models there are (`catalogue`); only `require_memory`
+brings the three together. All results are bytes; in prose GB is 10^9 bytes and GiB is 2^30.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import LabError
+
+if TYPE_CHECKING:
+    from labkit.catalogue import Entry
+    from labkit.machine import Machine
+
+# Bits that one number takes. int4 is stored in blocks of 32 numbers that share one 16-bit scale: 4 + 16/32 bits.
+BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "int4": 4.5}
+INT4_BLOCK, INT4_BLOCK_BYTES = 32, 18
+
+# What Python, torch, transformers and a tokenizer hold without any model: 392 MB resident on Linux (torch 2.13 for
+# CPUs, transformers 5.23, 2026-11), and some 60 MB more once they compute.
+LIBRARIES_BYTES = 450_000_000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The numbers that decide the size of a decoder-only transformer. The defaults are LLaMA's ways."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    tied: bool
+    experts: int = 1
+    experts_active: int = 1
+    window: int | None = None  # tokens that a layer with a sliding window looks back on
+    global_every: int | None = None  # with a window: every n-th layer has none and sees everything (Gemma 3: 6)
+    norms: int = 2  # RMSNorm vectors of `hidden` numbers in a layer (Gemma 3: 4)
+    qkv_bias: bool = False  # queries, keys and values have a bias (Qwen2.5)
+    qk_norm: str = ""  # queries and keys have an RMSNorm: "head", one for all heads, or "full", over all of them
+
+
+# What a transformers configuration does not say, because its code does.
+_FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "mistral": {},
+    "mixtral": {},
+    "phi3": {},
+    "qwen2": {"qkv_bias": True},
+    "qwen3": {"qk_norm": "head"},
+    "olmo2": {"qk_norm": "full"},
+    "gemma3_text": {"qk_norm": "head", "norms": 4},
+}
+
+
+def shape_of(config: Any) -> Shape:
+    """The shape that a transformers configuration describes: a config object, or config.json as a dict.
+
+    Raises LabError for a family whose arithmetic this module does not know.
+    """
+    read = config.get if isinstance(config, Mapping) else lambda key, default=None: getattr(config, key, default)
+    family = read("model_type")
+    if family not in _FAMILIES or read("attention_bias") or read("mlp_bias"):
+        raise LabError(
+            f"The arithmetic of this {family!r} model is not known here: it covers {', '.join(_FAMILIES)} without biases."
+        )
+    heads, hidden, layers = read("num_attention_heads"), read("hidden_size"), read("num_hidden_layers")
+    window = read("sliding_window") if read("use_sliding_window", True) else None
+    kinds = read("layer_types") or []
+    every = kinds.index("full_attention") + 1 if {"full_attention", "sliding_attention"} <= set(kinds) else None
+    if every is None and family == "gemma3_text":
+        every = read("sliding_window_pattern", 6)
+    return Shape(
+        layers=layers,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=read("num_key_value_heads") or heads,
+        head_dim=read("head_dim") or hidden // heads,
+        intermediate=read("intermediate_size"),
+        vocab=read("vocab_size"),
+        tied=bool(read("tie_word_embeddings", family == "gemma3_text")),
+        experts=read("num_local_experts") or 1,
+        experts_active=(read("num_experts_per_tok") or 1) if read("num_local_experts") else 1,
+        window=window,
+        global_every=every if window else None,
+        **_FAMILIES[family],
+    )
+
+
+def parameter_count(shape: Shape) -> int:
+    """Exactly how many numbers the model's weights are.
+
+    >>> llama2_7b = Shape(32, 4096, 32, 32, 128, 11008, 32000, tied=False)
+    >>> f"{parameter_count(llama2_7b):,}"
+    '6,738,415,616'
+    """
+    return _layers(shape, shape.experts) + _outside(shape)
+
+
+def active_parameter_count(shape: Shape) -> int:
+    """How many of them take part in computing one token: all, unless the model is a mixture of experts.
+
+    >>> mixtral = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False, experts=8, experts_active=2)
+    >>> print(f"{active_parameter_count(mixtral) / 1e9:.1f} of {parameter_count(mixtral) / 1e9:.1f} billion")
+    12.9 of 46.7 billion
+    """
+    return _layers(shape, shape.experts_active) + _outside(shape)
+
+
+def _outside(shape: Shape) -> int:
+    """The token embedding, the output matrix (the same one when tied) and the last norm."""
+    return shape.vocab * shape.hidden * (1 if shape.tied else 2) + shape.hidden
+
+
+def _layers(shape: Shape, experts: int) -> int:
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    attention = 2 * shape.hidden * queries + 2 * shape.hidden * keys  # queries and output, keys and values
+    attention += queries + 2 * keys if shape.qkv_bias else 0
+    attention += {"": 0, "head": 2 * shape.head_dim, "full": queries + keys}[shape.qk_norm]
+    mlp = 3 * shape.hidden * shape.intermediate * experts  # gate, up, down
+    router = shape.hidden * shape.experts if shape.experts > 1 else 0
+    return shape.layers * (attention + mlp + router + shape.norms * shape.hidden)
+
+
+def weights_bytes(parameters: int, dtype: str) -> int:
+    """Bytes of `parameters` weights.
+
+    int4 counts the scale of each block of 32: 4.5 bits a weight, as in llama.cpp's Q4_0. Real files are a little
+    larger: they keep some matrices (often the embedding) in more bits. int8 leaves out its scales (under 1 %).
+
+    >>> weights_bytes(7_241_732_096, "bf16") / 1e9  # Mistral-7B in 16 bits
+    14.483464192
+    >>> round(weights_bytes(7_241_732_096, "int4") / 1e9, 2)  # and in 4
+    4.07
+
+    Raises LabError for a dtype that is not one of fp32, bf16, fp16, int8, int4.
+    """
+    if dtype == "int4":
+        return math.ceil(_count(parameters, "parameters") / INT4_BLOCK) * INT4_BLOCK_BYTES
+    return math.ceil(_count(parameters, "parameters") * _bits(dtype) / 8)
+
+
+def kv_cache_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", window: int | None = None) -> int:
+    """Bytes of the keys and values kept for `batch` sequences of `tokens` tokens each.
+
+    One key and one value vector for each layer, key-value head and token. A layer with a sliding window keeps only the
+    last `window` tokens (the model's own unless given); transformers keeps one less, since the newest comes with the
+    next step.
+
+    >>> llama2_7b = Shape(32, 4096, 32, 32, 128, 11008, 32000, tied=False)
+    >>> mistral_7b = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False, window=4096)
+    >>> kv_cache_bytes(llama2_7b, 4096) / 2**30, kv_cache_bytes(mistral_7b, 4096) / 2**30  # grouped-query attention
+    (2.0, 0.5)
+    >>> kv_cache_bytes(mistral_7b, 32768) / 2**30  # the window: eight times the text, no byte more
+    0.5
+
+    Source: Pope et al. 2022, "Efficiently Scaling Transformer Inference", https://arxiv.org/abs/2211.05102
+    """
+    window = window or shape.window
+    tokens, batch = _count(tokens, "tokens"), _count(batch, "batch")
+    kept = shape.layers * tokens
+    if window:
+        unlimited = shape.layers // shape.global_every if shape.global_every else 0
+        kept = unlimited * tokens + (shape.layers - unlimited) * min(tokens, window)
+    return math.ceil(2 * kept * shape.kv_heads * shape.head_dim * batch * _bits(dtype) / 8)
+
+
+def activation_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", all_logits: bool = True) -> int:
+    """An upper estimate of the working memory while the model reads `batch` prompts of `tokens` tokens.
+
+    Layers run one after the other and inference keeps nothing for later: the busiest moment counts. It is one of two:
+    - inside a layer: the residual stream, its copy, the normed input and an output (4 x hidden), the tables of the
+      position embedding, and either queries, keys and values with their rotated copies or, mostly, the gate, the
+      activated gate and the product of the MLP (3 x intermediate; more for experts, where each token visits several);
+    - at the end: one number for each token of the vocabulary. A plain `model(ids)` makes them for every position
+      (`all_logits`), counted with 4 bytes because losses and probabilities are computed in fp32; `generate` makes them
+      for the last position only.
+
+    Leaves out: attention scores (none with the fused attention that transformers uses by default; heads x tokens^2
+    numbers with `attn_implementation="eager"`), the mask of a text longer than a sliding window (tokens^2 numbers), and
+    what the allocator holds in reserve. Checked against the tensors that six families allocate: never under, and inside
+    the layers at most a fifth over.
+
+    >>> smollm2 = Shape(30, 576, 9, 3, 64, 1536, 49152, tied=True)
+    >>> [round(activation_bytes(smollm2, 512, dtype="fp32", all_logits=every) / 1e6) for every in (True, False)]
+    [102, 15]
+    """
+    tokens, batch = _count(tokens, "tokens"), _count(batch, "batch")
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    one, several = 3 * shape.intermediate, shape.experts_active * (4 * shape.intermediate + 3 * shape.hidden)
+    mlp = several if shape.experts > 1 else one
+    inside = 4 * shape.hidden + 4 * shape.head_dim + max(3 * queries + 3 * keys, mlp)
+    width = _bits(_computes_in(dtype)) / 8
+    logits = 4 * shape.vocab * (tokens if all_logits else min(tokens, 1))
+    return math.ceil(batch * max(tokens * inside * width, tokens * shape.hidden * width + logits))
+
+
+def optimizer_bytes(trainable: int) -> int:
+    """Bytes that AdamW adds to the weights while it trains `trainable` parameters in fp32.
+
+    A gradient and two running averages (of it and of its square), 4 bytes each. The weights themselves and the
+    activations kept for the backward pass come on top.
+
+    >>> optimizer_bytes(134_515_008) / 1e9, optimizer_bytes(921_600) / 1e9  # all of SmolLM2-135M; a LoRA adapter for it
+    (1.614180096, 0.0110592)
+    """
+    return 12 * _count(trainable, "parameters")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the bytes go. `print` it for a table."""
+
+    weights: int
+    kv_cache: int
+    activations: int
+    overhead: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv_cache + self.activations + self.overhead
+
+    def __str__(self) -> str:
+        rows = {"weights": self.weights, "KV cache": self.kv_cache, "activations": self.activations}
+        rows |= {"libraries": self.overhead, "total": self.total}
+        return "\n".join(f"{name:<12}{size / 1e6:>12,.0f} MB" for name, size in rows.items())
+
+
+def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, all_logits: bool = True) -> Plan:
+    """What running a model takes: weights in `dtype`, the cache and the activations of `tokens` tokens, the libraries.
+
+    Weights in int8 or int4 are computed with in 16 bits, so cache and activations count 16 bits then.
+
+    >>> print(inference_bytes(Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False), dtype="bf16", tokens=4096))
+    weights           14,483 MB
+    KV cache             537 MB
+    activations          558 MB
+    libraries            450 MB
+    total             16,028 MB
+
+    Measured for the course model in fp32 (Linux, 2 cores, 2026-11), peak of the whole process against this plan:
+    32 and 512 tokens with `generate` 955 and 982 MB (planned 990 and 1,026); 512 and 2,048 tokens with `model(ids)`
+    1,083 and 1,531 MB (planned 1,113 and 1,490). Within 5 %; weights and cache are exact, the rest is the estimate.
+    """
+    computes_in = _computes_in(dtype)
+    return Plan(
+        weights=weights_bytes(parameter_count(shape), dtype),
+        kv_cache=kv_cache_bytes(shape, tokens, batch=batch, dtype=computes_in),
+        activations=activation_bytes(shape, tokens, batch=batch, dtype=computes_in, all_logits=all_logits),
+        overhead=LIBRARIES_BYTES,
+    )
+
+
+def require_memory(entry: Entry, dtype: str, machine: Machine, tokens: int = 512) -> None:
+    """Raise LabError, before anything is loaded, when the model and `tokens` tokens do not fit what is free now.
+
+    The message has both numbers and the largest chat model of the catalogue that fits and needs no permission. An
+    NVIDIA GPU's memory and the main memory count together: what one cannot take goes into the other.
+    """
+    free = machine.available_bytes()
+    if machine.device == "cuda" and machine.gpu:
+        free += machine.gpu.memory_bytes
+    needed = inference_bytes(entry.shape, dtype=dtype, tokens=tokens).total
+    if needed <= free:
+        return
+    advice = "close other programs and notebooks, then try again"
+    if fits := _largest_that_fits(free, dtype, tokens):
+        advice += f', or choose a model that fits, such as model="{fits.name}"'
+    needed_gb, free_gb = math.ceil(needed / 1e8) / 10, math.floor(free / 1e8) / 10
+    raise LabError(f"{entry.title} in {dtype} needs {needed_gb} GB of memory and {free_gb} GB are free: {advice}.")
+
+
+def _largest_that_fits(free: int, dtype: str, tokens: int) -> Entry | None:
+    from labkit import catalogue
+
+    open_chat_models = [entry for entry in catalogue.all() if entry.value("chat") and not entry.value("gated")]
+    for entry in sorted(open_chat_models, key=lambda entry: entry.parameters, reverse=True):
+        if inference_bytes(entry.shape, dtype=dtype, tokens=tokens).total <= free:
+            return entry
+    return None
+
+
+def _computes_in(dtype: str) -> str:
+    return "bf16" if _bits(dtype) < 16 else dtype
+
+
+def _bits(dtype: str) -> float:
+    if dtype not in BITS:
+        raise LabError(f"Unknown dtype {dtype!r}: choose one of {', '.join(BITS)}.")
+    return BITS[dtype]
+
+
+def _count(number: int, name: str) -> int:
+    if number < 0:
+        raise LabError(f"The number of {name} cannot be {number}: give 0 or more.")
+    return number
