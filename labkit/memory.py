@@ -1,8 +1,7 @@
 """How many bytes a language model needs, from its shape alone: weights, KV cache, activations, training state.
 
-Knows shapes and arithmetic, and the figures that this arithmetic was checked against. Needs no torch and no download.
-Knows nothing of what this machine has (`machine`) or of which models there are (`catalogue`); only `require_memory`
-brings the three together. All results are bytes; in prose GB is 10^9 bytes and GiB is 2^30.
+Knows shapes and arithmetic; needs no torch and no download. Knows nothing of what this machine has (`machine`) or of
+which models there are (`catalogue`): only `require_memory` brings them together. GB is 10^9 bytes, GiB is 2^30.
 """
 
 from __future__ import annotations
@@ -62,24 +61,21 @@ _FAMILIES: dict[str, dict[str, Any]] = {
 
 
 def shape_of(config: Any) -> Shape:
-    """The shape that a transformers configuration describes: a config object, or config.json as a dict.
-
-    Raises LabError for a family whose arithmetic this module does not know.
-    """
+    """The shape of a transformers configuration (object, or config.json as a dict). LabError for unknown families."""
     read = config.get if isinstance(config, Mapping) else lambda key, default=None: getattr(config, key, default)
     family = read("model_type")
     if family not in _FAMILIES or read("attention_bias") or read("mlp_bias"):
         raise LabError(
-            f"The arithmetic of this {family!r} model is not known here: it covers {', '.join(_FAMILIES)} without biases."
+            f"The arithmetic of this {family!r} model is not known: it covers {', '.join(_FAMILIES)} without biases."
         )
-    heads, hidden, layers = read("num_attention_heads"), read("hidden_size"), read("num_hidden_layers")
+    heads, hidden, experts = read("num_attention_heads"), read("hidden_size"), read("num_local_experts") or 1
     window = read("sliding_window") if read("use_sliding_window", True) else None
     kinds = read("layer_types") or []
     every = kinds.index("full_attention") + 1 if {"full_attention", "sliding_attention"} <= set(kinds) else None
     if every is None and family == "gemma3_text":
         every = read("sliding_window_pattern", 6)
     return Shape(
-        layers=layers,
+        layers=read("num_hidden_layers"),
         hidden=hidden,
         heads=heads,
         kv_heads=read("num_key_value_heads") or heads,
@@ -87,8 +83,8 @@ def shape_of(config: Any) -> Shape:
         intermediate=read("intermediate_size"),
         vocab=read("vocab_size"),
         tied=bool(read("tie_word_embeddings", family == "gemma3_text")),
-        experts=read("num_local_experts") or 1,
-        experts_active=(read("num_experts_per_tok") or 1) if read("num_local_experts") else 1,
+        experts=experts,
+        experts_active=read("num_experts_per_tok") if experts > 1 else 1,
         window=window,
         global_every=every if window else None,
         **_FAMILIES[family],
@@ -151,9 +147,8 @@ def weights_bytes(parameters: int, dtype: str) -> int:
 def kv_cache_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", window: int | None = None) -> int:
     """Bytes of the keys and values kept for `batch` sequences of `tokens` tokens each.
 
-    One key and one value vector for each layer, key-value head and token. A layer with a sliding window keeps only the
-    last `window` tokens (the model's own unless given); transformers keeps one less, since the newest comes with the
-    next step.
+    One key and one value vector for each layer, key-value head and token. A layer with a sliding window keeps the last
+    `window` tokens (the model's own unless given); transformers one less, since the newest comes with the next step.
 
     >>> llama2_7b = Shape(32, 4096, 32, 32, 128, 11008, 32000, tied=False)
     >>> mistral_7b = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False, window=4096)
@@ -177,9 +172,9 @@ def activation_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = 
     """An upper estimate of the working memory while the model reads `batch` prompts of `tokens` tokens.
 
     Layers run one after the other and inference keeps nothing for later: the busiest moment counts. It is one of two:
-    - inside a layer: the residual stream, its copy, the normed input and an output (4 x hidden), the tables of the
-      position embedding, and either queries, keys and values with their rotated copies or, mostly, the gate, the
-      activated gate and the product of the MLP (3 x intermediate; more for experts, where each token visits several);
+    - inside a layer: the residual stream, its copy, the normed input and an output (4 x hidden), ids, positions and
+      their tables, and either queries, keys and values with rotated copies or, mostly, the gate, the activated gate and
+      the product of the MLP (3 x intermediate; more for experts, where each token visits several);
     - at the end: one number for each token of the vocabulary. A plain `model(ids)` makes them for every position
       (`all_logits`), counted with 4 bytes because losses and probabilities are computed in fp32; `generate` makes them
       for the last position only.
@@ -195,12 +190,13 @@ def activation_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = 
     """
     tokens, batch = _count(tokens, "tokens"), _count(batch, "batch")
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    one, several = 3 * shape.intermediate, shape.experts_active * (4 * shape.intermediate + 3 * shape.hidden)
-    mlp = several if shape.experts > 1 else one
-    inside = 4 * shape.hidden + 4 * shape.head_dim + max(3 * queries + 3 * keys, mlp)
+    mlp = 3 * shape.intermediate
+    if shape.experts > 1:
+        mlp = shape.experts_active * (4 * shape.intermediate + 3 * shape.hidden)
     width = _bits(_computes_in(dtype)) / 8
+    inside = width * (4 * shape.hidden + 4 * shape.head_dim + max(3 * queries + 3 * keys, mlp)) + 16
     logits = 4 * shape.vocab * (tokens if all_logits else min(tokens, 1))
-    return math.ceil(batch * max(tokens * inside * width, tokens * shape.hidden * width + logits))
+    return math.ceil(batch * max(tokens * inside, tokens * (width * shape.hidden + 16) + logits))
 
 
 def optimizer_bytes(trainable: int) -> int:
@@ -217,7 +213,7 @@ def optimizer_bytes(trainable: int) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where the bytes go. `print` it for a table."""
+    """Where the bytes go; printed, it is a table."""
 
     weights: int
     kv_cache: int
@@ -237,7 +233,7 @@ class Plan:
 def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, all_logits: bool = True) -> Plan:
     """What running a model takes: weights in `dtype`, the cache and the activations of `tokens` tokens, the libraries.
 
-    Weights in int8 or int4 are computed with in 16 bits, so cache and activations count 16 bits then.
+    Weights in int8 or int4 are computed with in 16 bits: cache and activations count 16 bits then.
 
     >>> print(inference_bytes(Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False), dtype="bf16", tokens=4096))
     weights           14,483 MB
@@ -268,8 +264,7 @@ def require_memory(entry: Entry, dtype: str, machine: Machine, tokens: int = 512
     free = machine.available_bytes()
     if machine.device == "cuda" and machine.gpu:
         free += machine.gpu.memory_bytes
-    needed = inference_bytes(entry.shape, dtype=dtype, tokens=tokens).total
-    if needed <= free:
+    if (needed := inference_bytes(entry.shape, dtype=dtype, tokens=tokens).total) <= free:
         return
     advice = "close other programs and notebooks, then try again"
     if fits := _largest_that_fits(free, dtype, tokens):

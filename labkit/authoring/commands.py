@@ -1,0 +1,189 @@
+"""The author's commands: `run`, `test`, `lint`, and `lessons`, which learners use too."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from labkit import assets, cache
+from labkit.authoring import lessons as listing
+from labkit.errors import LabError
+
+FAST = "not slow and not browser and not network"
+
+
+def lessons(argv: list[str]) -> int:
+    """`lessons`: number, minutes, title, and what of it is done."""
+    parser = argparse.ArgumentParser(prog="labkit lessons", description="List the lessons of the course.")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    options = parser.parse_args(argv)
+    from labkit import progress
+
+    found, done = listing.lessons(), progress.summary()
+    if options.json:
+        rows = [dataclasses.asdict(lesson) | {"progress": done.get(lesson.number)} for lesson in found]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 0
+    for lesson in found:
+        minutes = f"{lesson.minutes} min" if lesson.minutes else ""
+        count = done.get(lesson.number, {"tried": 0})
+        tried = f"  ({count['correct']} of {count['exercises']} exercises correct)" if count["tried"] else ""
+        print(f"{lesson.number}  {minutes:>7}  {lesson.title}{tried}")
+    print("`python lab.py` opens them; `python lab.py lab 05` opens one.")
+    return 0
+
+
+def run(argv: list[str]) -> int:
+    """`run`: execute lessons and store their outputs canonically."""
+    parser = argparse.ArgumentParser(
+        prog="labkit run",
+        description="Run lessons from top to bottom in a fresh kernel, without network, and store their outputs.",
+    )
+    parser.add_argument("lesson", nargs="*", help="a number such as 05, or a notebook file (default: all lessons)")
+    parser.add_argument("--check", action="store_true", help="store nothing; exit 1 if something would change")
+    parser.add_argument("--fresh", action="store_true", help="store timings and other uncompared outputs anew, too")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write seconds and memory to a JSON file")
+    parser.add_argument("--cell-seconds", type=float, default=300, help="time limit of a cell (default: 300)")
+    parser.add_argument("--notebook-seconds", type=float, default=900, help="time limit of a notebook (default: 900)")
+    options = parser.parse_args(argv)
+    _require_packages("nbclient", "ipykernel")
+    from labkit.authoring import executor
+
+    files = listing.find(options.lesson)
+    _ensure_model()
+    reports, status = [], 0
+    for file in files:
+        print(f"{file.stem}: ", end="", flush=True)
+        try:
+            stored = executor.run(
+                file,
+                fresh=options.fresh,
+                check=options.check,
+                cell_seconds=options.cell_seconds,
+                notebook_seconds=options.notebook_seconds,
+                watch=lambda cell: print(".", end="", flush=True),
+            )
+        except LabError as problem:
+            print(f" failed\n{problem}")
+            status = 1
+            continue
+        report = stored.report
+        print(f" {len(report.cells)} code cells in {report.seconds:.1f} s, ", end="")
+        print(f"peak {report.peak_bytes / 1e9:.2f} GB ({report.memory}); {_outcome(stored, options.check)}")
+        status = status or int(options.check and stored.changed)
+        reports.append(report.as_json())
+    if options.report:
+        cache.write_atomically(options.report, json.dumps(reports, indent=1) + "\n")
+    return status
+
+
+def lint(argv: list[str]) -> int:
+    """`lint`: check the form of lessons."""
+    parser = argparse.ArgumentParser(
+        prog="labkit lint", description="Check the form of lessons; the rules are in labkit/authoring/linter.py."
+    )
+    parser.add_argument("lesson", nargs="*", help="a number such as 05, or a notebook file (default: all lessons)")
+    parser.add_argument("--fix", action="store_true", help="write the badges and the set-up cells first")
+    options = parser.parse_args(argv)
+    _require_packages("nbclient", "ipykernel")
+    from labkit.authoring import linter
+
+    count = 0
+    for file in listing.find(options.lesson):
+        if options.fix and linter.fix(file):
+            print(f"{file.name}: badges and set-up cell written")
+        for problem in linter.lint(file):
+            print(f"{file.name}: {problem}")
+            count += 1
+    print("No problems." if not count else f"{count} problem{'s' if count > 1 else ''}.")
+    return int(count > 0)
+
+
+def test(argv: list[str]) -> int:
+    """`test`: unit tests, the form of the lessons, and every notebook compared, in one pytest run."""
+    parser = argparse.ArgumentParser(
+        prog="labkit test",
+        description="Run every test, and compare every notebook with its stored outputs. Other options go to pytest.",
+        epilog="`test 05` is one lesson and its exercises; `test tests/test_memory.py -x` is one file of tests.",
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="under two minutes: lesson 00 only, nothing slow, no browser"
+    )
+    parser.add_argument(
+        "--lax", action="store_true", help="run the notebooks without comparing outputs (for other library versions)"
+    )
+    options, rest = parser.parse_known_args(argv)
+    root = assets.checkout()
+    if root is None:
+        raise LabError(
+            "The tests are in the course's repository, not in the installed package: run this in a checkout."
+        )
+    _require_packages("pytest", "nbval", "pytest_socket", "pytest_timeout")
+    # Lessons come first: in `test -n 2` the 2 belongs to pytest.
+    numbers = list(itertools.takewhile(str.isdecimal, rest))
+    rest = rest[len(numbers) :]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *_notebook_options(options.lax),
+        "-m",
+        FAST if options.fast else "not network",
+    ]
+    targets = _targets(root, numbers, fast=options.fast)
+    given = [word for word in rest if not word.startswith("-") and (root / word.split("::")[0]).exists()]
+    if not given:
+        _ensure_model()
+    return subprocess.run([*command, *([] if given else targets), *rest], cwd=root, env=_environment(root)).returncode
+
+
+def _notebook_options(lax: bool) -> list[str]:
+    from labkit.authoring.canonical import SANITIZER
+
+    mode = "--nbval-lax" if lax else "--nbval"
+    return [mode, "--nbval-current-env", f"--nbval-sanitize-with={SANITIZER}", "--nbval-cell-timeout=300"]
+
+
+def _targets(root: Path, numbers: list[str], *, fast: bool) -> list[str]:
+    """What pytest is to collect: files, or single items of notebooks."""
+    files = [file.relative_to(root).as_posix() for file in listing.find(numbers, root / "notebooks")]
+    if numbers:
+        return [*(["tests/exercises"] if (root / "tests" / "exercises").is_dir() else []), *files]
+    if fast:
+        return ["tests", *(file if Path(file).name.startswith("00") else f"{file}::form" for file in files)]
+    return ["tests", "notebooks"]
+
+
+def _environment(root: Path) -> dict[str, str]:
+    """The checkout is importable also where it is not installed."""
+    paths = [str(root), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _require_packages(*names: str) -> None:
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise LabError(
+            f"This needs {', '.join(missing)}: run `python lab.py test` once, or install the extras lab and test."
+        )
+
+
+def _ensure_model() -> None:
+    """Kernels run without network, so the model has to be there before."""
+    from labkit import models
+
+    models.ensure()
+
+
+def _outcome(stored: object, check: bool) -> str:
+    if not stored.changed:
+        return "nothing changed"
+    cells = ", ".join(map(str, stored.changed_cells)) or "the header"
+    return f"{'would change' if check else 'stored'}: cells {cells}"

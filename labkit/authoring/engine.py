@@ -1,0 +1,185 @@
+"""Runs a notebook from top to bottom in a fresh kernel and says what happened. The only place that starts kernels.
+
+`labkit run` stores what it brings back, and the tests compare it. The engine is nbclient, which emulates a front end
+(widgets, `clear_output`, displays that change later). Knows nothing of files, tags of comparison, or lessons.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from labkit.authoring.canonical import canonical
+from labkit.authoring.peak import Peak
+from labkit.authoring.workspace import Workspace, workspace
+from labkit.errors import LabError
+
+CELL_SECONDS = 300.0
+NOTEBOOK_SECONDS = 900.0
+
+
+@dataclass
+class CellRun:
+    """One code cell: `number` counts code cells from 0; `failure` is a sentence when the cell did not do its part."""
+
+    number: int
+    seconds: float = 0.0
+    ran: bool = False
+    failure: str | None = None
+
+
+@dataclass
+class Report:
+    """What a run was like. `notebook` is the executed copy in canonical form; `stopped` says why it ended early."""
+
+    name: str
+    notebook: NotebookNode = field(repr=False)
+    cells: list[CellRun]
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    memory: str = "PSS"
+    stopped: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures, for a report file: seconds, bytes, and what the bytes are (PSS or RSS)."""
+        cells = [{"cell": cell.number, "seconds": round(cell.seconds, 3)} for cell in self.cells if cell.ran]
+        figures = {"seconds": round(self.seconds, 2), "peak_bytes": self.peak_bytes, "memory": self.memory}
+        return {"notebook": self.name, **figures, "stopped": self.stopped, "cells": cells}
+
+
+def execute(
+    notebook: Path | NotebookNode,
+    *,
+    cell_seconds: float = CELL_SECONDS,
+    notebook_seconds: float = NOTEBOOK_SECONDS,
+    watch: Callable[[CellRun], None] | None = None,
+) -> Report:
+    """Run all code cells, in an empty folder, without network. The given notebook is not changed.
+
+    It goes on until a cell raises (unless tagged `raises-exception`), outlasts `cell_seconds`, the whole outlasts
+    `notebook_seconds`, or the kernel dies; then `stopped` says so and the remaining cells have not run. `watch` is
+    called after each cell. Seconds include the start of the kernel.
+    """
+    name = notebook.name if isinstance(notebook, Path) else "notebook"
+    source = nbformat.read(notebook, as_version=4) if isinstance(notebook, Path) else notebook
+    running = nbformat.from_dict(source)
+    for cell in running.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    report = Report(name, running, [])
+    began = time.monotonic()
+    with workspace() as place, _kernel(running, place, report) as client:
+        code = [(index, cell) for index, cell in enumerate(running.cells) if cell.cell_type == "code"]
+        report.cells = [CellRun(number) for number in range(len(code))]
+        for cell_run, (index, cell) in zip(report.cells, code, strict=True):
+            left = notebook_seconds - (time.monotonic() - began)
+            client.timeout = max(1, int(min(cell_seconds, left)))
+            report.stopped = _run_cell(client, cell, index, cell_run)
+            if watch:
+                watch(cell_run)
+            if report.stopped:
+                break
+        report.seconds = time.monotonic() - began
+        report.notebook = canonical(running, place.places)
+    return report
+
+
+def _run_cell(client: Any, cell: NotebookNode, index: int, run: CellRun) -> str | None:
+    """Run one cell; returns why the notebook cannot go on, or None."""
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    began, stopped = time.monotonic(), None
+    try:
+        client.execute_cell(cell, index)
+        run.ran = True
+        if "raises-exception" in cell.metadata.get("tags", []) and not _raised(cell):
+            run.failure = "The cell is tagged raises-exception, and nothing was raised."
+    except CellExecutionError as problem:
+        stopped = f"Cell {run.number} raised {problem.ename}: {_first_line(problem.evalue)}"
+    except CellTimeoutError:
+        stopped = f"Cell {run.number} was still running after {client.timeout} seconds."
+    except (DeadKernelError, RuntimeError):
+        stopped = f"The kernel died in cell {run.number}{_how(client)}."
+    run.seconds = time.monotonic() - began
+    run.failure = stopped or run.failure
+    return stopped
+
+
+def _raised(cell: NotebookNode) -> bool:
+    return any(output.output_type == "error" for output in cell.outputs)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "(no message)"
+
+
+def _how(client: Any) -> str:
+    """How the kernel's process ended, as the end of a sentence."""
+    process = getattr(client.km.provisioner, "process", None)
+    code = process.poll() if process else None
+    if code is None:
+        return ""
+    if code >= 0:
+        return f" (exit code {code})"
+    name = signal.Signals(-code).name
+    return f" ({name}; often: out of memory)" if name == "SIGKILL" else f" ({name})"
+
+
+@contextlib.contextmanager
+def _kernel(notebook: NotebookNode, place: Workspace, report: Report) -> Iterator[Any]:
+    """nbclient's client to a fresh kernel; in the end, the peak memory is in the report and no child is left."""
+    from nbclient import NotebookClient
+
+    client = NotebookClient(
+        notebook,
+        kernel_manager_class=_kernel_manager_class(),
+        record_timing=False,
+        ipython_hist_file=":memory:",
+        startup_timeout=120,
+        resources={"metadata": {"path": str(place.folder)}},
+    )
+    with place.log.open("wb") as log:
+        try:
+            client.km = client.create_kernel_manager()
+            client.start_new_kernel(env=place.environment, stderr=log)
+            client.start_new_kernel_client()
+        except (RuntimeError, OSError) as problem:
+            said = place.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            raise LabError(f"No kernel could be started here: {' '.join([str(problem), *said])}") from problem
+        peak = Peak(client.km.provisioner.pid)
+        peak.start()
+        try:
+            with client.setup_kernel():
+                try:
+                    yield client
+                finally:
+                    report.peak_bytes, report.memory = peak.stop(), peak.kind
+        finally:
+            peak.end_children()
+
+
+def _kernel_manager_class() -> type:
+    """A manager that starts this very interpreter, whatever kernel the notebook names and the machine knows."""
+    from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
+
+    class ThisInterpreter(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+    class Manager(AsyncKernelManager):
+        @default("kernel_spec_manager")
+        def _this_interpreter(self) -> KernelSpecManager:
+            return ThisInterpreter()
+
+    return Manager

@@ -1,0 +1,81 @@
+"""The two cells that are the same in every lesson: the badges and the set-up cell.
+
+Both come from the project's name, repository and branch in `pyproject.toml`, so that a fork changes one line and runs
+`labkit lint --fix`. Knows nothing of what a lesson teaches.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit import assets
+from labkit.errors import LabError
+
+LESSON_FILE = re.compile(r"^(?P<number>\d\d)_(?P<topic>[a-z0-9]+(_[a-z0-9]+)*)\.ipynb$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the course is published: the name that pip knows, OWNER/NAME on GitHub, and the branch learners get."""
+
+    distribution: str
+    repository: str
+    branch: str
+
+
+def source() -> Source:
+    """The settings `project.name` and `[tool.labkit]` of `pyproject.toml`. LabError outside a checkout."""
+    root = assets.checkout()
+    if root is None:
+        raise LabError("Lessons are written in a checkout of the course: clone its repository and run this there.")
+    with (root / "pyproject.toml").open("rb") as file:
+        settings = tomllib.load(file)
+    own = settings["tool"]["labkit"]
+    return Source(settings["project"]["name"], own["repository"], own["branch"])
+
+
+def number_of(file: Path | str) -> str:
+    """The two digits that begin a lesson's file name.
+
+    >>> number_of("notebooks/05_running_locally.ipynb")
+    '05'
+    """
+    match = LESSON_FILE.match(Path(file).name)
+    if match is None:
+        raise LabError(f"{Path(file).name} is not a lesson's name: use two digits and the topic, as in 05_topic.ipynb.")
+    return match["number"]
+
+
+def badges(file: Path | str, where: Source | None = None) -> str:
+    """The markdown of the badges cell of a lesson file such as `05_running_locally.ipynb`."""
+    where, name = where or source(), Path(file).name
+    colab = f"https://colab.research.google.com/github/{where.repository}/blob/{where.branch}/notebooks/{name}"
+    binder = f"https://mybinder.org/v2/gh/{where.repository}/{where.branch}?urlpath=lab%2Ftree%2Fnotebooks%2F{name}"
+    return (
+        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})\n"
+        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})"
+    )
+
+
+def setup_cell(lesson: str, where: Source | None = None) -> str:
+    """The code of the set-up cell of lesson "05".
+
+    On Colab it installs the course first; everywhere else the course is there, and nothing is installed unasked.
+    """
+    where = where or source()
+    package = f"{where.distribution} @ git+https://github.com/{where.repository}@{where.branch}"
+    return (
+        "# Set-up: the same cell in every lesson. On Colab it installs the course first.\n"
+        "import importlib.util\n"
+        "import sys\n"
+        "\n"
+        'if "google.colab" in sys.modules and importlib.util.find_spec("labkit") is None:\n'
+        f'    %pip install --quiet "{package}"\n'
+        "\n"
+        "import labkit\n"
+        "\n"
+        f'lab = labkit.start("{lesson}")'
+    )

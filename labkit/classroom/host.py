@@ -1,0 +1,59 @@
+"""What the process of a service calls: announce itself, stay while it is used, go when nobody is left.
+
+Knows leases and signals. Knows nothing of what is served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+import time
+
+from labkit.classroom import records
+from labkit.errors import LabError
+
+_WATCH_S = 2.0  # how often the leases are looked at
+
+
+def new_key() -> str:
+    """A random key to ask clients for."""
+    return secrets.token_urlsafe(24)
+
+
+def host(instance: str, url: str, key: str, *, linger: float) -> None:
+    """Tell the world that this process now serves at `url`, and wait until it should end.
+
+    That is `linger` seconds after the last user process is gone, at SIGTERM or SIGINT, or as soon as the state file is
+    missing or names another process. Call it in the main thread, and end the process when it returns.
+    """
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    # Never over another's state: if two starts were ever to overlap, the second to be ready gives way.
+    if not records.create(instance, url, key):
+        return
+    last_used = time.monotonic()
+    while _names_me(instance) and not done.wait(max(0.05, min(_WATCH_S, linger / 2))):
+        if records.users(instance):
+            last_used = time.monotonic()
+        elif time.monotonic() - last_used >= linger and _retired(instance):
+            return
+    if _names_me(instance):
+        records.discard(instance)
+
+
+def _retired(instance: str) -> bool:
+    """Remove the state file, unless somebody uses the service after all or is about to join it."""
+    with contextlib.suppress(LabError), records.locked(instance, 0):
+        if not records.users(instance):
+            records.discard(instance)
+            return True
+    return False
+
+
+def _names_me(instance: str) -> bool:
+    state = records.read(instance)
+    return state is not None and state.pid == os.getpid()

@@ -1,0 +1,224 @@
+"""The exercises of lesson 05, Run a model on your own machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labkit.exercises.engine import Coded, Wrong, expect, is_close, number_of
+from labkit.exercises.questions import Open, Quiz
+
+
+class TopP(Coded):
+    """Top-p in six lines, checked against cases worked out by hand and against the library's own rule."""
+
+    number = "05.1"
+    title = "Top-p in six lines"
+    names = ("top_p",)
+    hints = (
+        "Sort the probabilities, the largest first: `probs.sort(descending=True)` gives the values and where each was.",
+        "`values.cumsum(0)` adds them up. A token is kept as long as the sum of those *before* it is below p.",
+        "Put zeros where tokens are cut, bring the rest back to their places with the indices, divide by the sum.",
+    )
+    code = """
+import torch
+
+
+def top_p(probs, p):
+    values, places = probs.sort(descending=True)
+    before = values.cumsum(0) - values
+    values = torch.where(before < p, values, 0.0)
+    kept = torch.zeros_like(probs)
+    kept[places] = values
+    return kept / kept.sum()
+"""
+    why = (
+        "`before` is the sum of everything better. A token is kept while that is below p, so the token that crosses "
+        "the line is kept too: otherwise a very sure model would keep nothing at all."
+    )
+    also_correct = (
+        """
+import torch
+
+
+def top_p(probs, p):
+    kept, total = torch.zeros_like(probs), 0.0
+    for place in probs.argsort(descending=True).tolist():
+        if total >= p:
+            break
+        kept[place] = probs[place]
+        total += probs[place].item()
+    return kept / total
+""",
+    )
+    mistakes = (
+        (
+            "def top_p(probs, p):\n    kept = probs * (probs >= p)\n    return kept / kept.sum()",
+            "compare each probability with p",
+        ),
+        (
+            "def top_p(probs, p):\n    v, i = probs.sort(descending=True)\n    v = v * (v.cumsum(0) <= p)\n"
+            "    k = probs * 0\n    k[i] = v\n    return k / k.sum()",
+            "the token that crosses p",
+        ),
+        (
+            "def top_p(probs, p):\n    v, i = probs.sort(descending=True)\n    v = v * (v.cumsum(0) - v < p)\n"
+            "    k = probs * 0\n    k[i] = v\n    return k",
+            "sum to 1 again",
+        ),
+        (
+            "def top_p(probs, p):\n    v, i = probs.sort(descending=True)\n    v = v * (v.cumsum(0) - v < p)\n"
+            "    return v / v.sum()",
+            "own place",
+        ),
+        ("def top_p(probs, p):\n    probs.sort()", "forget `return`"),
+    )
+
+    def verify(self, top_p: Any) -> str:
+        import torch
+
+        expect(callable(top_p), f"top_p should be a function, and is a {type(top_p).__name__}.")
+        mixed = torch.tensor([0.1, 0.5, 0.1, 0.3])
+        self._compare(top_p, mixed, 0.75, torch.tensor([0.0, 0.625, 0.0, 0.375]))
+        self._compare(top_p, torch.tensor([0.05, 0.9, 0.05]), 0.5, torch.tensor([0.0, 1.0, 0.0]))
+        self._compare(top_p, mixed, 1.0, mixed)
+        large = torch.randn(1000, generator=torch.Generator().manual_seed(5)).mul(3).softmax(0)
+        self._compare(top_p, large, 0.9, self._reference(large, 0.9))
+        return "It also agrees with the library's own top-p on 1,000 tokens."
+
+    @staticmethod
+    def _reference(probs: Any, p: float) -> Any:
+        from transformers import TopPLogitsWarper
+
+        return TopPLogitsWarper(p)(None, probs.log()[None])[0].softmax(0)
+
+    @staticmethod
+    def _compare(top_p: Any, probs: Any, p: float, expected: Any) -> None:
+        import torch
+
+        found = top_p(probs.clone(), p)
+        if found is None:
+            raise Wrong("top_p returned None: did you forget `return`?")
+        expect(isinstance(found, torch.Tensor), f"top_p should return a tensor, and returned a {type(found).__name__}.")
+        expect(found.shape == probs.shape, f"the result has shape {list(found.shape)}, the input {list(probs.shape)}.")
+        if torch.allclose(found, expected, atol=1e-5):
+            return
+        small = len(probs) < 10
+        case = f"For {[round(x, 2) for x in probs.tolist()]} and p={p}" if small else f"For 1,000 tokens and p={p}"
+        if found.isnan().any() or not (found > 0).any():
+            raise Wrong(f"{case} nothing is kept: do you compare each probability with p? Compare the sum so far.")
+        kept, wanted = int((found > 0).sum()), int((expected > 0).sum())
+        if kept < wanted:
+            raise Wrong(
+                f"{case} you keep {kept} tokens instead of {wanted}: the token that crosses p belongs to the set."
+            )
+        if kept > wanted:
+            raise Wrong(f"{case} you keep {kept} tokens instead of {wanted}: stop once the sum has reached p.")
+        if not is_close(float(found.sum()), 1.0):
+            raise Wrong(f"{case} the result sums to {float(found.sum()):.3f}: scale it so that it sums to 1 again.")
+        raise Wrong(f"{case} the right values come at the wrong positions: bring each token back to its own place.")
+
+
+class KvCache(Coded):
+    """The cache of two models whose only difference is the number of key-value heads."""
+
+    number = "05.2"
+    title = "What a conversation costs in LLaMA-2-7B and in Mistral-7B"
+    names = ("llama2_7b_gib", "mistral_7b_gib")
+    hints = (
+        "The formula of the section: two vectors × layers × key-value heads × numbers a head × bytes × tokens.",
+        "For LLaMA-2-7B that is 2 × 32 × 32 × 128 × 2 × 4096 bytes. Divide by 2**30.",
+        "Mistral-7B has a quarter of the key-value heads; everything else is equal.",
+    )
+    code = """
+llama2_7b_gib = 2 * 32 * 32 * 128 * 2 * 4096 / 2**30
+mistral_7b_gib = 2 * 32 * 8 * 128 * 2 * 4096 / 2**30
+"""
+    why = (
+        "2 GiB against 0.5 GiB for one conversation. With ten users at once it is 20 GiB against 5, and the "
+        "first is more than the weights: this is why nearly every model since uses grouped-query attention."
+    )
+    also_correct = ("llama2_7b_gib, mistral_7b_gib = 2, 1 / 2",)
+    mistakes = (
+        ("llama2_7b_gib, mistral_7b_gib = 1.0, 0.25", "key *and* a value"),
+        ("llama2_7b_gib, mistral_7b_gib = 4.0, 1.0", "2 bytes"),
+        ("llama2_7b_gib, mistral_7b_gib = 2.147, 0.537", "2**30"),
+        ("llama2_7b_gib, mistral_7b_gib = 2.0, 2.0", "8 key-value heads"),
+        ("llama2_7b_gib, mistral_7b_gib = 2 * 2**30, 2**29", "in GiB"),
+        ("llama2_7b_gib, mistral_7b_gib = '2 GiB', '0.5 GiB'", "should be a number"),
+    )
+
+    def verify(self, llama2_7b_gib: Any, mistral_7b_gib: Any) -> str:
+        llama, mistral = number_of(llama2_7b_gib, "llama2_7b_gib"), number_of(mistral_7b_gib, "mistral_7b_gib")
+        slips = {
+            1.0: "each token keeps a key *and* a value: twice as much.",
+            4.0: "each number has 2 bytes, not 4.",
+            2.147483648: "one GiB is 2**30 bytes, not 10**9.",
+            2.0 * 2**30: "the answer is wanted in GiB: divide the bytes by 2**30.",
+        }
+        for value, slip in slips.items():
+            expect(not is_close(llama, value), f"llama2_7b_gib is {llama:,.4g}; {slip}")
+        expect(is_close(llama, 2.0), f"llama2_7b_gib is {llama:,.4g}: multiply the six numbers, divide by 2**30.")
+        expect(not is_close(mistral, 2.0), "mistral_7b_gib: Mistral-7B has 8 key-value heads, LLaMA-2-7B has 32.")
+        expect(
+            is_close(mistral, 0.5), f"llama2_7b_gib is right; mistral_7b_gib is {mistral:,.4g}: use 8 key-value heads."
+        )
+        return "A quarter: that is what sharing keys and values is worth."
+
+
+class SilentModel(Quiz):
+    """What to suspect first when a model says nothing."""
+
+    number = "05.3"
+    title = "A silent model"
+    question = (
+        "You load a chat model in a new program. It answers every question with nothing. What do you check first?"
+    )
+    answer = "c"
+    choices = {
+        "a": (
+            "the temperature",
+            "the temperature changes which token is drawn, but a model that was asked properly "
+            "gives its end token a low score at the start, at any usual temperature.",
+        ),
+        "b": (
+            "the dtype: 16 bits may be too few",
+            "rounding to 16 bits moves logits a little. It does not turn every answer into silence.",
+        ),
+        "c": (
+            "the text that the model reads: print it and look for the template's marks",
+            "without its template the model sees a finished text, and ends. Print what it reads; it takes one line.",
+        ),
+        "d": (
+            "the context limit",
+            "a prompt beyond the context gives poor text or an error, and a short question is far from it.",
+        ),
+    }
+    hints = (
+        "In section 1 the same weights answered once and were silent twice. What was different?",
+        "It was the text. How do you see the text that the model reads?",
+    )
+
+
+class ChooseSetup(Open):
+    """A choice of model, precision and engine, with the numbers that decide it."""
+
+    number = "05.4"
+    title = "Choose a set-up for a laptop"
+    question = "Which model, precision and engine for a laptop with 16 GB, no GPU, and private documents? Give numbers."
+    rubric = (
+        "names one model and its number of parameters;",
+        "computes weights = parameters × bytes, and adds the cache for the length of document she needs;",
+        "leaves room: the system and other programs need 3 to 5 of the 16 GB;",
+        "names an engine that is fast without a GPU, and says why (4 bits, memory bandwidth);",
+        "says what she gives up, and how she would find out whether it is good enough.",
+    )
+    example = (
+        "Mistral-7B-Instruct in 4 bits: 7.2 billion parameters × 4.5 bits are about 4.1 GB, and the cache of 8,192 "
+        "tokens in 16 bits is 1 GiB, so it fits beside everything else; in 16 bits it would need 14.5 GB and would "
+        "not. llama.cpp, because it reads 4-bit weights directly and speed follows the bytes read. She gives up some "
+        "quality against larger models: twenty of her own questions with known answers will tell whether it matters."
+    )
+    hints = (
+        "Start from what fits: parameters × bytes, plus the cache, below about 11 GB.",
+        "Section 5 has the sizes of five models in three precisions; section 6 compares engines.",
+    )

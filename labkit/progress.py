@@ -1,0 +1,175 @@
+"""What the learner has done: one JSON file in the course cache, merged across kernels, never lost and never sent.
+
+A result never gets worse: what was once correct stays so. Writing is atomic and under a lock. A file that cannot be
+read is kept aside. Knows item numbers such as "05.1" and statuses; knows nothing of what they ask.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from labkit import cache
+from labkit.errors import LabError
+
+VERSION = 1
+_RANK = {"wrong": 1, "error": 1, "correct": 2}
+_session: dict[str, str] = {}  # the best status of each item tried in this process
+
+
+def file() -> Path:
+    """Where the progress is kept."""
+    return cache.root() / "progress.json"
+
+
+def record(item: str, status: str) -> None:
+    """Remember that `item` ("05.1") was tried. An untouched exercise is not a try, and leaves no trace."""
+    if status not in _RANK:
+        return
+    _session[item] = _better(_session.get(item), status)
+    with _locked():
+        data = load()
+        known = data["items"].get(item, {"attempts": 0})
+        data["items"][item] = {
+            "status": _better(known.get("status"), status),
+            "attempts": known["attempts"] + 1,
+            "last": datetime.date.today().isoformat(),
+        }
+        _write(data)
+
+
+def finish(lesson: str, *, seconds: float) -> str:
+    """Note that a lesson was worked through, and say how it went, in a sentence.
+
+    Running a lesson without trying one exercise is reading, not progress: it is not written down.
+    """
+    tried = {item: status for item, status in _session.items() if item.startswith(f"{lesson}.")}
+    done = sum(status == "correct" for status in tried.values())
+    if not tried:
+        return f"Lesson {lesson} is over. No exercise was tried this time; your progress is as it was."
+    with _locked():
+        data = load()
+        known = data["lessons"].get(lesson, {"minutes": 0.0})
+        minutes = round(known["minutes"] + seconds / 60, 1)
+        data["lessons"][lesson] = {"minutes": minutes, "finished": datetime.date.today().isoformat()}
+        _write(data)
+    return (
+        f"Lesson {lesson} is over: {done} of the {len(tried)} exercises that you tried are correct. Progress is saved."
+    )
+
+
+def load() -> dict[str, Any]:
+    """The whole record: `{"version", "items": {item: {status, attempts, last}}, "lessons": {lesson: {...}}}`.
+
+    A file that makes no sense is moved aside, with a word about it. One written by a newer labkit raises LabError.
+    """
+    empty: dict[str, Any] = {"version": VERSION, "items": {}, "lessons": {}}
+    try:
+        text = file().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return empty
+    except (OSError, UnicodeDecodeError):
+        return _set_aside(empty)
+    try:
+        data = json.loads(text)
+        version = data["version"]
+        if isinstance(version, int) and version > VERSION:
+            raise LabError(f"{file()} was written by a newer version of the course: update the course to use it.")
+        _check(data)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _set_aside(empty)
+    return data
+
+
+def summary() -> dict[str, dict[str, int]]:
+    """For each lesson that has exercises: how many there are, were tried, and are correct."""
+    from labkit import exercises
+
+    items = load()["items"]
+    found = {}
+    for number in range(9):
+        lesson = f"{number:02d}"
+        try:
+            numbers = [exercise.number for _, exercise in exercises.lesson(lesson)]
+        except LabError:
+            continue
+        statuses = [items[item]["status"] for item in numbers if item in items]
+        found[lesson] = {"exercises": len(numbers), "tried": len(statuses), "correct": statuses.count("correct")}
+    return found
+
+
+def progress(argv: list[str]) -> int:
+    """The command: show the progress, or write it as CSV for a teacher."""
+    parser = argparse.ArgumentParser(prog="labkit progress", description="Show or export what you have done.")
+    parser.add_argument("--csv", metavar="FILE", help="write one line an exercise, for a teacher")
+    parser.add_argument(
+        "--name", default="", help="the name in the CSV: any you like (nothing else about you is in it)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the whole record")
+    options = parser.parse_args(argv)
+    if options.json:
+        print(json.dumps(load(), indent=1, sort_keys=True))
+    elif options.csv:
+        count = _export(Path(options.csv), options.name)
+        print(f"{options.csv} has {count} exercises.")
+    else:
+        for lesson, count in summary().items():
+            bar = "#" * count["correct"] + "." * (count["exercises"] - count["correct"])
+            print(f"lesson {lesson}  {bar}  {count['correct']} of {count['exercises']} correct, {count['tried']} tried")
+    return 0
+
+
+def _export(target: Path, name: str) -> int:
+    items = load()["items"]
+    try:
+        with target.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["name", "exercise", "status", "attempts", "last"])
+            for item, known in sorted(items.items()):
+                writer.writerow([_as_text(name), item, known["status"], known["attempts"], known["last"]])
+    except OSError as problem:
+        raise LabError(f"{target} cannot be written ({problem.strerror}): choose another place.") from None
+    return len(items)
+
+
+def _as_text(name: str) -> str:
+    """A name that a spreadsheet will not take for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
+
+
+def _better(known: str | None, new: str) -> str:
+    return known if known and _RANK[known] > _RANK[new] else new
+
+
+def _check(data: dict[str, Any]) -> None:
+    """KeyError, TypeError or AttributeError where the record has not the form that `record` writes."""
+    for known in data["items"].values():
+        _RANK[known["status"]], known["attempts"] + 0, known["last"] + ""
+    for known in data["lessons"].values():
+        known["minutes"] + 0.0, known["finished"] + ""
+
+
+def _set_aside(empty: dict[str, Any]) -> dict[str, Any]:
+    number = 1
+    while (aside := file().with_name(f"progress.unreadable-{number}.json")).exists():
+        number += 1
+    file().rename(aside)
+    print(f"The progress file could not be read: it is kept as {aside.name}, and a new one begins.")
+    return empty
+
+
+def _write(data: dict[str, Any]) -> None:
+    try:
+        cache.write_atomically(file(), json.dumps(data, indent=1, sort_keys=True))
+    except OSError as problem:
+        raise LabError(f"{file()} cannot be written ({problem.strerror}).") from None
+
+
+def _locked():
+    from filelock import FileLock
+
+    return FileLock(file().with_suffix(".lock"))

@@ -1,0 +1,103 @@
+"""What a tokenizer makes of a text: numbers, pieces, bytes, and what they cost.
+
+Works with any byte-level BPE tokenizer of transformers (GPT-2, SmolLM2, LLaMA-3, Qwen ...), whose tokens are byte
+sequences: a token can be a part of a character. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import LabError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token: its number, the bytes that it stands for, and how to show them.
+
+    `text` is the bytes as text; a piece of a character cannot be text, and is shown as its bytes, `<F0 9F>`.
+    """
+
+    id: int
+    bytes: bytes
+    text: str
+    special: bool = False
+
+
+def pieces(text: str, tokenizer: Any) -> list[Token]:
+    """The tokens of `text`, without any that the tokenizer adds by itself; their bytes, joined, are the text's.
+
+    Raises LabError for a tokenizer that is not byte-level.
+    """
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return [describe(token, tokenizer) for token in ids]
+
+
+def describe(token: int, tokenizer: Any) -> Token:
+    """One token of the vocabulary, by its number."""
+    stored = tokenizer.convert_ids_to_tokens(int(token))
+    if stored is None:
+        raise LabError(f"There is no token {token}: this vocabulary has the numbers 0 to {len(tokenizer) - 1}.")
+    if int(token) in tokenizer.added_tokens_decoder:
+        return Token(int(token), stored.encode(), stored, special=True)
+    table = _byte_of_character()
+    if not all(character in table for character in stored):
+        raise LabError("This tokenizer is not byte-level, so its tokens cannot be shown as bytes.")
+    raw = bytes(table[character] for character in stored)
+    return Token(int(token), raw, _readable(raw))
+
+
+def join(tokens: list[Token]) -> str:
+    """The text that the tokens stand for."""
+    return b"".join(token.bytes for token in tokens).decode()
+
+
+def table(text: str, tokenizer: Any) -> pandas.DataFrame:
+    """The tokens of `text` as a DataFrame, one row a token: piece, id, bytes."""
+    import pandas
+
+    rows = [(token.text, token.id, token.bytes.hex(" ")) for token in pieces(text, tokenizer)]
+    return pandas.DataFrame(rows, columns=["piece", "id", "bytes"])
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The sizes of one text in four units. Prices and context limits count tokens."""
+
+    words: int
+    characters: int
+    bytes: int
+    tokens: int
+
+    @property
+    def tokens_per_word(self) -> float:
+        return self.tokens / self.words if self.words else 0.0
+
+
+def count(text: str, tokenizer: Any) -> Counts:
+    """How long a text is, in words (split at spaces), characters, UTF-8 bytes and tokens."""
+    return Counts(len(text.split()), len(text), len(text.encode()), len(pieces(text, tokenizer)))
+
+
+def _readable(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return f"<{raw.hex(' ').upper()}>"
+
+
+@functools.cache
+def _byte_of_character() -> dict[str, int]:
+    """GPT-2's table, which all byte-level tokenizers use: every byte has a printable character that stands for it.
+
+    Printable Latin-1 bytes stand for themselves; the 68 others, in order, for the characters from U+0100 on.
+    Source: `bytes_to_unicode` in OpenAI's gpt-2, src/encoder.py, 2019.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}

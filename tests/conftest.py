@@ -1,0 +1,86 @@
+"""What all tests share: a cache of their own, the course model where one asks for it, a browser, reasons for skipping.
+
+No test reads or writes the learner's cache, but for the folder of model weights, and that only through `course_cache`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# What the person who runs the tests has set; `_own_cache` takes it away before each test.
+REAL_CACHE = os.environ.get("LABKIT_CACHE")
+OWN_VARIABLES = ("LABKIT_MODE", "LABKIT_MODEL", "LABKIT_ENDPOINT", "LABKIT_ENDPOINT_KEY", "HF_TOKEN")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what this machine cannot do or was not asked to do."""
+    wants_network = "network" in config.option.markexpr and "not network" not in config.option.markexpr
+    for item in items:
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            item.add_marker(pytest.mark.skip(reason="this machine has no GPU"))
+        if item.get_closest_marker("network"):
+            closed = pytest.mark.skip(reason="goes to the internet: run it with `-m network`")
+            item.add_marker(pytest.mark.enable_socket if wants_network else closed)
+
+
+def _has_gpu() -> bool:
+    from labkit import machine
+
+    return machine.detect().gpu is not None
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has an empty course cache and none of the learner's settings."""
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    for name in OWN_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def _cache_with_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    from labkit import cache, models
+    from labkit.authoring.workspace import link, unlink
+
+    with pytest.MonkeyPatch.context() as patch:
+        if REAL_CACHE:
+            patch.setenv("LABKIT_CACHE", REAL_CACHE)
+        else:
+            patch.delenv("LABKIT_CACHE", raising=False)
+        if models.status() != "ready":
+            pytest.skip("the course model is not in the cache yet: run `python lab.py setup` once")
+        weights = cache.subfolder("models")
+    folder = tmp_path_factory.mktemp("course-cache")
+    link(weights, folder / "models")
+    yield folder
+    # pytest deletes old temporary folders: it must not find a way into the real one.
+    unlink(folder / "models")
+
+
+@pytest.fixture
+def course_cache(_cache_with_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course cache that holds the real model (read it, never write it) and is the session's own in all else."""
+    monkeypatch.setenv("LABKIT_CACHE", str(_cache_with_model))
+    return _cache_with_model
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium that playwright can drive; skips where there is none."""
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    for name in BROWSERS:
+        if found := shutil.which(name):
+            return found
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+    if not own.exists():
+        pytest.skip("no Chromium here: install one, or run `playwright install chromium`")
+    return str(own)
