@@ -102,7 +102,7 @@ def _packages() -> Iterator[Check]:
         return
     wrong = []
     for line in required:
-        match = re.match(r"^([A-Za-z0-9_.-]+)>=([0-9.]+)(?!.*extra ==)", line.replace(" ", ""))
+        match = re.match(r"^([A-Za-z0-9_.-]+)>=([0-9.]+)$", line.replace(" ", ""))  # not those of an extra
         if match and (problem := _version_problem(*match.groups())):
             wrong.append(problem)
     if wrong:

@@ -148,7 +148,8 @@ def _notebook_options(lax: bool) -> list[str]:
     from labkit.authoring.canonical import SANITIZER
 
     mode = "--nbval-lax" if lax else "--nbval"
-    return [mode, "--nbval-current-env", f"--nbval-sanitize-with={SANITIZER}", "--nbval-cell-timeout=300"]
+    strict = ["-p", "labkit.authoring.strict"]  # named: a notebook outside the checkout is compared strictly, too
+    return [*strict, mode, "--nbval-current-env", f"--nbval-sanitize-with={SANITIZER}", "--nbval-cell-timeout=300"]
 
 
 def _targets(root: Path, numbers: list[str], *, fast: bool) -> list[str]:

@@ -1,0 +1,407 @@
+#!/usr/bin/env python3
+"""The front door: `python lab.py` opens the course, `python lab.py test` proves it. `--help` says more.
+
+Standard library only, and it parses on any Python 3, so that an old one gets a sentence and not a syntax error.
+It makes .venv beside itself, installs the course there, and hands every command over to `python -m labkit`.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(ROOT, ".venv")
+STAMP = os.path.join(VENV, "labkit-stamp.json")
+LOCK = os.path.join(ROOT, ".lab.lock")
+LOG = os.path.join(ROOT, ".lab.log")
+OLDEST, NEWEST = (3, 11), (3, 14)
+TORCH = "2.13.0"  # the newest version with a CPU build that the stored outputs were made with
+TORCH_CPU_HOST = "download.pytorch.org"
+NEEDED_BYTES = 3000000000
+HELP = """usage: python lab.py [COMMAND] [options]
+
+  python lab.py            set everything up, fetch the model, open the course in JupyterLab
+  python lab.py test       the same set-up, then every test, every notebook compared with its stored outputs
+  python lab.py setup      the set-up alone
+
+Other commands: doctor, lessons, progress, reset 05, serve, bench, fetch FOLDER, clean, run, lint.
+`python lab.py COMMAND --help` explains one of them.
+
+  --no-browser, --port N   for `lab`: print the address, use this port
+  --offline FOLDER         install from a folder of wheels that `fetch` has filled, without internet
+"""
+
+
+class Stop(Exception):
+    """A reason to end, in one sentence for the learner."""
+
+
+def main(arguments):
+    """Set up what is missing, hand over, and return the exit code."""
+    arguments, offline = take_offline(arguments)
+    if arguments and arguments[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return 0
+    command = "lab"
+    if arguments and not arguments[0].startswith("-"):
+        command, arguments = arguments[0], arguments[1:]
+    check_python()
+    place = hosted()
+    if place:
+        print(place)
+        return 0
+    check_machine()
+    environment = child_environment(offline)
+    with Lock():
+        set_up(environment, ["lab", "test"] if command == "test" else ["lab"])
+    return hand_over([python(), "-m", "labkit", command] + arguments, environment)
+
+
+def take_offline(arguments):
+    """The arguments without --offline, and its folder as an absolute path or None."""
+    rest, folder = [], None
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--offline":
+            folder = next(waiting, "")
+        elif argument.startswith("--offline="):
+            folder = argument.split("=", 1)[1]
+        else:
+            rest.append(argument)
+    if folder is None:
+        return rest, None
+    if not os.path.isdir(folder) or not any(name.endswith(".whl") for name in os.listdir(folder)):
+        raise Stop(
+            "There are no wheels in %r: fill a folder with `python lab.py fetch FOLDER` where there is internet."
+            % folder
+        )
+    return rest, os.path.abspath(folder)
+
+
+def check_python():
+    version = sys.version_info[:2]
+    if OLDEST <= version <= NEWEST:
+        return
+    raise Stop(
+        "This is Python %d.%d and the course needs 3.%d to 3.%d: install one from python.org, then start it with "
+        "`%s lab.py`." % (version + (OLDEST[1], NEWEST[1]) + ("py -3.13" if os.name == "nt" else "python3.13",))
+    )
+
+
+def hosted():
+    """What to do on a host that has an environment of its own, or nothing."""
+    if "COLAB_RELEASE_TAG" in os.environ:
+        return (
+            "This is Colab: open a lesson by its Colab badge in README.md and run its first cell; lab.py is not needed."
+        )
+    if "BINDER_SERVICE_HOST" in os.environ or "BINDER_LAUNCH_HOST" in os.environ:
+        return "This is Binder: all is installed; open notebooks/00_start_here.ipynb in the file browser on the left."
+    if "JUPYTERHUB_USER" in os.environ:
+        return (
+            "This is a JupyterHub: run `python -m pip install -e .` in a terminal here, then open "
+            "notebooks/00_start_here.ipynb in the file browser on the left."
+        )
+    return None
+
+
+def check_machine():
+    if sys.platform == "darwin" and platform.machine() == "x86_64":
+        raise Stop(
+            "PyTorch has no builds for Macs with an Intel processor any more: open the lessons on Colab instead, "
+            "by the badges in README.md."
+        )
+    if not os.access(ROOT, os.W_OK):
+        raise Stop("The folder %s cannot be written: copy the course to a folder of your own." % ROOT)
+    free = shutil.disk_usage(ROOT).free
+    if free < NEEDED_BYTES and not os.path.exists(STAMP):
+        raise Stop(
+            "The course needs 3 GB of disk and %.1f GB are free at %s: make room, then run the same command again."
+            % (free / 1e9, ROOT)
+        )
+
+
+def child_environment(offline):
+    """The environment of everything that is started here: no leftovers of another Python, UTF-8, the offline folder."""
+    dropped = ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET")
+    environment = {
+        key: value for key, value in os.environ.items() if key not in dropped and not key.startswith("CONDA_")
+    }
+    environment["PYTHONUTF8"] = "1"
+    environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    if offline:
+        # A folder name may hold spaces, and pip splits this variable at spaces: a file URL has none.
+        import pathlib
+
+        environment["PIP_NO_INDEX"] = "1"
+        environment["PIP_FIND_LINKS"] = pathlib.Path(offline).as_uri()
+    return environment
+
+
+def python():
+    return os.path.join(VENV, "Scripts", "python.exe") if os.name == "nt" else os.path.join(VENV, "bin", "python")
+
+
+class Lock:
+    """One lab.py at a time sets up; a second one waits. The system releases the lock of a killed process."""
+
+    def __enter__(self):
+        self.file = open(LOCK, "a")
+        said = False
+        while not self._take():
+            if not said:
+                print("Another lab.py is setting up this folder: waiting for it.", flush=True)
+                said = True
+            time.sleep(0.5)
+
+    def _take(self):
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                self.file.seek(0)
+                msvcrt.locking(self.file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            return False
+
+    def __exit__(self, *_):
+        self.file.close()
+
+
+def set_up(environment, extras):
+    """Bring .venv up to date, doing only what is missing. The stamp is written last, so a killed run is done again."""
+    if not works(environment):
+        make_venv(environment)
+    wanted = fingerprint()
+    stamp = read_stamp()
+    have = stamp.get("extras", []) if stamp.get("wanted") == wanted else []
+    if set(extras) <= set(have):
+        return
+    extras = sorted(set(extras) | set(have))
+    install_torch(environment)
+    step(3, "Installing the course (about 120 MB to download the first time)")
+    version = installed_torch(environment)
+    constraint = os.path.join(VENV, "constraint.txt")
+    write(constraint, "torch==%s\n" % version if version else "")
+    pip(environment, ["-c", constraint, "-e", "%s[%s]" % (ROOT, ",".join(extras))])
+    write(STAMP, json.dumps({"wanted": wanted, "extras": extras}))
+
+
+def works(environment):
+    """Whether .venv's own Python runs, is at home here (a moved folder is not) and has this Python's version."""
+    program = "import sys, pip; print(sys.prefix); print('%d.%d' % sys.version_info[:2])"
+    try:
+        answer = subprocess.run(
+            [python(), "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            universal_newlines=True,
+            timeout=120,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    lines = answer.stdout.splitlines()
+    # `activate` scripts and the editable install name absolute paths: pyvenv.cfg remembers for which folder they were.
+    try:
+        with open(os.path.join(VENV, "home-of-this-venv.txt"), encoding="utf-8") as home:
+            same_place = home.read() == ROOT
+    except OSError:
+        same_place = False
+    return (
+        answer.returncode == 0
+        and same_place
+        and lines[1:] == ["%d.%d" % sys.version_info[:2]]
+        and os.path.realpath(lines[0]) == os.path.realpath(VENV)
+    )
+
+
+def make_venv(environment):
+    step(
+        1,
+        "Making .venv"
+        if not os.path.exists(VENV)
+        else "Making .venv anew (it was unfinished, moved, or of another Python)",
+    )
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        raise Stop(
+            "This Python cannot make virtual environments: on Debian or Ubuntu run `sudo apt install python3-venv`, "
+            "then the same command again."
+        ) from None
+    run([sys.executable, "-m", "venv", "--clear", VENV], environment, "making .venv")
+    write(os.path.join(VENV, "home-of-this-venv.txt"), ROOT)
+
+
+def fingerprint():
+    """What decides the installed packages: when it changes, pip runs again."""
+    with open(os.path.join(ROOT, "pyproject.toml"), "rb") as file:
+        content = file.read()
+    return hashlib.sha256(content + TORCH.encode() + repr(sys.version_info[:3]).encode()).hexdigest()
+
+
+def read_stamp():
+    try:
+        with open(STAMP, encoding="utf-8") as file:
+            return dict(json.load(file))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def installed_torch(environment):
+    program = "import importlib.metadata as m; print(m.version('torch'))"
+    answer = subprocess.run(
+        [python(), "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        universal_newlines=True,
+    )
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def install_torch(environment):
+    """PyTorch first, so that nothing pulls gigabytes of CUDA onto a machine that has no use for them."""
+    if installed_torch(environment):
+        return
+    if not wants_cpu_build():
+        step(2, "Installing PyTorch")
+        pip(environment, ["torch>=2.11"])
+        return
+    step(2, "Installing PyTorch (CPU build, about 190 MB)")
+    index = []
+    if "PIP_NO_INDEX" not in environment and answers(TORCH_CPU_HOST):
+        index = ["--extra-index-url", "https://%s/whl/cpu" % TORCH_CPU_HOST]
+    try:
+        pip(environment, index + ["--only-binary=:all:", "torch==%s+cpu" % TORCH], quiet_failure=True)
+    except Stop:
+        print("      No CPU build can be had here: installing the general one, with its CUDA packages (several GB).")
+        pip(environment, ["torch>=2.11"])
+
+
+def wants_cpu_build():
+    """Linux on a PC without a working NVIDIA driver; everywhere else the plain package is the right one."""
+    if not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    try:
+        return (
+            subprocess.run(["nvidia-smi"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20).returncode
+            != 0
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+
+
+def answers(host):
+    try:
+        socket.create_connection((host, 443), timeout=3).close()
+        return True
+    except OSError:
+        return False
+
+
+def pip(environment, arguments, quiet_failure=False):
+    # On a terminal pip shows its progress bars; in a log file they would be noise.
+    calm = [] if sys.stdout.isatty() else ["--quiet"]
+    command = [python(), "-m", "pip", "install", "--no-warn-script-location"] + calm + arguments
+    run(command, environment, "installing", quiet_failure)
+
+
+def run(command, environment, doing, quiet_failure=False):
+    """Run a command, its progress on the screen and its complaints in the log; turn a failure into one sentence."""
+    complaints = []
+    with open(LOG, "w", encoding="utf-8", errors="replace") as log:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        for line in process.stderr:
+            log.write(line)
+            complaints.append(line.rstrip())
+    if process.wait() == 0:
+        return
+    reason = why("\n".join(complaints), doing, "PIP_NO_INDEX" in environment)
+    if reason is None:
+        reason = "Something went wrong while %s: run the same command again, or look into .lab.log." % doing
+        if not quiet_failure:
+            print("\n".join("      | " + line for line in complaints[-6:]), flush=True)
+    raise Stop(reason)
+
+
+def why(text, doing, offline):
+    """pip's many words as one sentence with what to do, or None when they say nothing known."""
+    if "No space left" in text or "Errno 28" in text:
+        return (
+            "The disk is full: make room (3 GB in all), then run the same command again; it goes on where it stopped."
+        )
+    if doing == "making .venv" and "ensurepip" in text:
+        return "This Python cannot make virtual environments: run `sudo apt install python3-venv`, then try again."
+    missing = "No matching distribution" in text or "Could not find a version" in text
+    if missing and offline:
+        return "A package is missing in the offline folder: fill it again with `python lab.py fetch FOLDER`."
+    if missing or any(
+        sign in text
+        for sign in ("onnection", "Temporary failure", "Max retries", "timed out", "getaddrinfo", "Could not fetch URL")
+    ):
+        return (
+            "The packages cannot be reached: connect to the internet, or use `--offline FOLDER`; then run the same "
+            "command again, it goes on where it stopped (details in .lab.log)."
+        )
+    if "Permission denied" in text or "Access is denied" in text:
+        return "A file in %s is in use or may not be written: close other programs that use it, then try again." % VENV
+    return None
+
+
+def step(number, text):
+    print("[%d/3] %s" % (number, text), flush=True)
+
+
+def write(path, text):
+    """Replace a small file in one step."""
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def hand_over(command, environment):
+    """Run labkit and return its exit code. Ctrl-C reaches it directly; it ends calmly, and so do we."""
+    process = subprocess.Popen(command, env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            pass
+
+
+if __name__ == "__main__":
+    if os.name != "nt" and hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stop as reason:
+        sys.stderr.write("lab.py: %s\n" % reason)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. Nothing is lost: run the same command again to go on.\n")
+        sys.exit(130)
+    except OSError as problem:
+        sys.stderr.write("lab.py: %s: make room or check the folder's permissions, then try again.\n" % problem)
+        sys.exit(1)

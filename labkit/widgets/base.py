@@ -1,0 +1,77 @@
+"""What the widgets share: a view with a readable name, labelled controls, errors in words, colours for any theme.
+
+A widget is a thin view over a plain function that the lesson also calls. Only what ipywidgets 7.7.1 (Colab) and 8 have
+in common is used: no custom JavaScript, nothing from the web. Text from a learner or a model is always escaped.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets
+
+from labkit.errors import LabError
+
+# Half-transparent colours and the page's own text colour read well on light and dark pages and in print.
+TEXT = "color:var(--jp-content-font-color1,inherit);font-family:var(--jp-content-font-family,sans-serif)"
+MONO = "font-family:var(--jp-code-font-family,monospace)"
+TINTS = ("rgba(66,133,244,.22)", "rgba(251,140,0,.22)", "rgba(15,157,88,.22)")
+FAINT = "opacity:.7"
+_WIDE = {"description_width": "initial"}
+
+
+class View(ipywidgets.VBox):
+    """A column of controls and output. Where widgets cannot live (GitHub, print) its name stands in their place."""
+
+    def __init__(self, name: str, children: Sequence[ipywidgets.Widget], **parts: ipywidgets.Widget) -> None:
+        super().__init__(list(children))
+        self.add_class("labkit-view")
+        self._name = name
+        self.parts = parts  # the controls by name, for tests and for curious learners
+
+    def __repr__(self) -> str:
+        return f"<{getattr(self, '_name', 'widget')}: run this cell to use it>"
+
+
+def control(kind: type, description: str, value: Any, **options: Any) -> Any:
+    """An input with its whole label visible, as wide as its place."""
+    layout = ipywidgets.Layout(width="98%")
+    return kind(value=value, description=description, style=_WIDE, layout=layout, **options)
+
+
+def panel() -> ipywidgets.HTML:
+    """A place for output."""
+    return ipywidgets.HTML(layout=ipywidgets.Layout(width="98%"))
+
+
+def block(inner: str, style: str = "") -> str:
+    """HTML in the page's own type; a screen reader announces its changes."""
+    return f'<div style="{TEXT};{style}" aria-live="polite">{inner}</div>'
+
+
+def escape(text: str, *, visible_spaces: bool = False) -> str:
+    """Text as HTML that can be nothing but text. `visible_spaces` shows spaces and line ends as characters."""
+    if visible_spaces:
+        text = text.replace(" ", "\u00b7").replace("\n", "\u23ce").replace("\t", "\u21e5")
+    return html.escape(text)
+
+
+def problem(error: BaseException) -> str:
+    """An exception as a sentence in a box."""
+    text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+    style = "border-left:4px solid #d93025;padding:4px 10px;margin:4px 0"
+    return block(f"<b>That did not work.</b> {escape(text)}", style)
+
+
+def refresh(output: ipywidgets.HTML, render: Callable[[], str]) -> Callable[..., None]:
+    """A callback that puts what `render` returns into `output`, or what went wrong, in words."""
+
+    def update(*_: Any) -> None:
+        try:
+            output.value = render()
+        except Exception as error:
+            output.value = problem(error)
+
+    return update
