@@ -45,11 +45,11 @@ class Report:
     cells: list[CellRun]
     seconds: float = 0.0
     peak_bytes: int = 0
-    memory: str = "PSS"
+    memory: str = "RSS"
     stopped: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The figures, for a report file: seconds, bytes, and what the bytes are (PSS or RSS)."""
+        """The figures, for a report file: seconds, bytes, and what the bytes are (see `peak`)."""
         cells = [{"cell": cell.number, "seconds": round(cell.seconds, 3)} for cell in self.cells if cell.ran]
         figures = {"seconds": round(self.seconds, 2), "peak_bytes": self.peak_bytes, "memory": self.memory}
         return {"notebook": self.name, **figures, "stopped": self.stopped, "cells": cells}

@@ -1,8 +1,9 @@
 """How much memory a process and all its children use at the most, measured while they run.
 
-PSS where the system tells it (Linux): a page that two processes share counts once. RSS elsewhere: shared pages count in
-each. PSS is dear to read (11 ms for a process of 1 GB), so it is read only when the cheap RSS says that a new peak is
-possible. Knows nothing of notebooks.
+The sum of their RSS, with the pages that they share counted once where the system tells private pages from shared ones
+(Linux). Not PSS: there a lesson would seem smaller whenever some other program had the same libraries or weights open.
+Private pages are dear to count (11 ms for a process of 1 GB), so they are counted only when the cheap RSS says that a
+new peak is possible. Knows nothing of notebooks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Peak(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(name="labkit-peak", daemon=True)
         self.bytes = 0
-        self.kind = "PSS" if _tells_pss() else "RSS"
+        self.kind = "RSS, shared once" if psutil.LINUX else "RSS"
         self.seen: set[psutil.Process] = set()
         self._root = pid
         self._done = threading.Event()
@@ -57,13 +58,13 @@ class Peak(threading.Thread):
         processes = self._processes()
         self.seen |= set(processes)
         rss = sum(_bytes(process, "rss") for process in processes)
-        if self.kind == "RSS":
+        if self.kind == "RSS" or len(processes) == 1:
             self.bytes = max(self.bytes, rss)
             return
         grown, old = rss > self._read_rss + _GROWTH, time.monotonic() - self._read_at > _REREAD
-        # PSS is never more than RSS: below the known peak there is nothing to find.
+        # Shared pages once is never more than each time: below the known peak there is nothing to find.
         if rss > self.bytes and (grown or old):
-            self.bytes = max(self.bytes, sum(_bytes(process, "pss") for process in processes))
+            self.bytes = max(self.bytes, _shared_once(processes))
             self._read_at, self._read_rss = time.monotonic(), rss
 
     def _processes(self) -> list[psutil.Process]:
@@ -74,17 +75,17 @@ class Peak(threading.Thread):
             return []
 
 
-def _tells_pss() -> bool:
-    try:
-        return hasattr(psutil.Process().memory_full_info(), "pss")
-    except (psutil.Error, OSError):
-        return False
+def _shared_once(processes: list[psutil.Process]) -> int:
+    """All private pages, and the largest share of shared ones: what one shares, the others mostly do too."""
+    private = [_bytes(process, "uss") for process in processes]
+    shared = [_bytes(process, "rss") - own for process, own in zip(processes, private, strict=True)]
+    return sum(private) + max(0, *shared)
 
 
 def _bytes(process: psutil.Process, kind: str) -> int:
-    """0 for a process that has just ended; its RSS where its PSS may not be read."""
+    """0 for a process that has just ended; its RSS where its private pages may not be counted."""
     try:
-        return process.memory_full_info().pss if kind == "pss" else process.memory_info().rss
+        return process.memory_full_info().uss if kind == "uss" else process.memory_info().rss
     except psutil.AccessDenied:
         return 0 if kind == "rss" else _bytes(process, "rss")
     except (psutil.Error, OSError):

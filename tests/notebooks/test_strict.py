@@ -43,7 +43,7 @@ def test_a_true_notebook_passes_and_its_figures_are_told(stored, strict_pytest):
     assert set(verdicts(done.stdout, "rich.ipynb").values()) == {"PASSED"}
     assert f"{len(RICH) + 1} passed" in done.stdout
     # Of ten cells, two are not compared: the clock, and the cell that shows nothing but a picture.
-    line = r"rich +8 of 10 code cells with output compared \(80 %\), \d+\.\d s, peak \d\.\d\d GB of 1\.5 \(\w+\)"
+    line = r"rich +8 of 10 code cells with output compared \(80 %\), \d+\.\d s, peak \d\.\d\d GB of 1\.5 \(RSS.*\)"
     assert re.search(line, done.stdout), done.stdout
 
 

