@@ -61,7 +61,7 @@ def main(arguments):
     environment = child_environment(offline)
     with Lock():
         set_up(environment, ["lab", "test"] if command == "test" else ["lab"])
-    return hand_over([python(), "-m", "labkit", command] + arguments, environment)
+    return hand_over([python(), "-P", "-m", "labkit", command] + arguments, environment)
 
 
 def take_offline(arguments):

@@ -127,8 +127,8 @@ def _download(folder: Path, wanted: list[str], system: str | None, python: str |
     if run.returncode:
         last = next((line for line in reversed(run.stderr.splitlines()) if line.startswith("ERROR")), "no reason given")
         raise LabError(
-            f"Fetching stopped ({last.removeprefix('ERROR: ')}): check the connection, then run the same command again; "
-            "what is there is kept."
+            f"Fetching stopped ({last.removeprefix('ERROR: ')}): check the connection, then run the same command "
+            "again; what is there is kept."
         )
 
 

@@ -36,7 +36,11 @@ def serve(argv: list[str]) -> int:
     except KeyboardInterrupt:
         services.leave(service.name)
         others = len(services.users(service.name))
-        rest = f"runs on: {_programs(others)} still use it" if others else "ends within a minute"
+        rest = (
+            f"runs on: {_programs(others)} still use{'s' if others == 1 else ''} it"
+            if others
+            else "ends within a minute"
+        )
         print(f"\nYou left; the server {rest}.", flush=True)
     return 0
 

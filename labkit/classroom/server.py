@@ -37,33 +37,41 @@ def model_server(
     share it, whichever kernel asks.
     Raises LabError when there is no such model or file, when it cannot be loaded, or `port` is taken.
     """
-    from labkit import catalogue
-
-    if name is not None and _is_file(name):
-        name = Path(name).expanduser().resolve()
-    elif name == catalogue.DEFAULT:
-        name = None
     for what, value in (("context", context), ("slots", slots)):
         if value is not None and value < 1:
             raise LabError(f"The model server cannot have {what}={value}: choose 1 or more.")
-    return services.join("model", port=port, model=None if name is None else str(name), context=context, slots=slots)
+    return services.join("model", port=port, **_identity(name), context=context, slots=slots)
 
 
-def _is_file(name: str | Path) -> bool:
-    return Path(name).suffix.lower() == ".gguf"
-
-
-def _command(model: str | None = None, context: int | None = None, slots: int | None = None) -> list[str]:
-    """The command line that serves `model` (a catalogue name, or the absolute path of a file)."""
-    if model is not None and _is_file(model):
-        file, title, own_context = Path(model), Path(model).stem, OTHER_CONTEXT
+def _identity(name: str | Path | None) -> dict[str, Any]:
+    """What tells one model from another: nothing for the course model, a name, or a file as it is now."""
+    if name is not None and Path(name).suffix.lower() == ".gguf":
+        file = Path(name).expanduser().resolve()
         _require_gguf(file)
+        # A file that is written anew is another model, and must not be answered for by the server of the old one.
+        return {"file": str(file), "changed": file.stat().st_mtime_ns}
+    from labkit import catalogue
+
+    entry = catalogue.get(str(name or catalogue.DEFAULT))
+    return {} if entry.name == catalogue.DEFAULT else {"model": entry.name}
+
+
+def _command(
+    model: str | None = None,
+    file: str | None = None,
+    changed: int | None = None,
+    context: int | None = None,
+    slots: int | None = None,
+) -> list[str]:
+    """The command line that serves `model`, a catalogue name, or `file`, an absolute path (as of `changed`)."""
+    if file is not None:
+        gguf, title, own_context = Path(file), Path(file).stem, OTHER_CONTEXT
     else:
         from labkit import catalogue, models
 
         entry = catalogue.get(model or catalogue.DEFAULT)
-        file, title, own_context = models.gguf_file(entry.name), entry.title, entry.context
-    command = [sys.executable, "-m", "labkit.classroom.server", "--gguf", str(file), "--title", title]
+        gguf, title, own_context = models.gguf_file(entry.name), entry.title, entry.context
+    command = [sys.executable, "-m", "labkit.classroom.server", "--gguf", str(gguf), "--title", title]
     return [*command, "--context", str(context or own_context), "--slots", str(slots or 1)]
 
 

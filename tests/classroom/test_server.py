@@ -121,11 +121,14 @@ def test_the_same_model_by_any_name_is_one_server():
 
 def test_a_file_of_ones_own(tmp_path, monkeypatch):
     file = tmp_path / "Mine.gguf"
-    file.symlink_to(models.gguf_file()) if os.name == "posix" else file.hardlink_to(models.gguf_file())
+    file.write_bytes(models.gguf_file().read_bytes())
     service = model_server(file)
     monkeypatch.chdir(tmp_path)
     assert model_server("Mine.gguf") == service and service.environment() == {}
-    assert json.load(ask(service, "/v1/models"))["data"][0]["meta"]["n_ctx"] == 4096
+    model = json.load(ask(service, "/v1/models"))["data"][0]
+    assert model["id"] == "Mine" and model["meta"]["n_ctx"] == 4096
+    os.utime(file, (1, 1))
+    assert model_server(file).pid != service.pid, "a file written anew is another model"
 
 
 def test_what_cannot_be_served(tmp_path):
