@@ -20,7 +20,7 @@ _HOMES = {
 }
 _MODULES = {
     *("assets", "catalogue", "doctor", "exercises", "local", "machine"),
-    *("memory", "models", "plots", "sampling", "tokens", "widgets"),
+    *("memory", "models", "sampling", "tokens", "widgets"),
 }
 
 if TYPE_CHECKING:

@@ -138,9 +138,11 @@ def _kernel(notebook: NotebookNode, place: Workspace, report: Report) -> Iterato
     """nbclient's client to a fresh kernel; in the end, the peak memory is in the report and no child is left."""
     from nbclient import NotebookClient
 
+    from labkit.authoring.kernel import Manager
+
     client = NotebookClient(
         notebook,
-        kernel_manager_class=_kernel_manager_class(),
+        kernel_manager_class=Manager,
         record_timing=False,
         ipython_hist_file=":memory:",
         startup_timeout=120,
@@ -164,22 +166,3 @@ def _kernel(notebook: NotebookNode, place: Workspace, report: Report) -> Iterato
                     report.peak_bytes, report.memory = peak.stop(), peak.kind
         finally:
             peak.end_children()
-
-
-def _kernel_manager_class() -> type:
-    """A manager that starts this very interpreter, whatever kernel the notebook names and the machine knows."""
-    from ipykernel.kernelspec import RESOURCES, get_kernel_dict
-    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-    from traitlets import default
-
-    class ThisInterpreter(KernelSpecManager):
-        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
-
-    class Manager(AsyncKernelManager):
-        @default("kernel_spec_manager")
-        def _this_interpreter(self) -> KernelSpecManager:
-            return ThisInterpreter()
-
-    return Manager

@@ -11,6 +11,7 @@ import secrets
 import signal
 import threading
 import time
+from pathlib import Path
 
 from labkit.classroom import records
 from labkit.errors import LabError
@@ -35,13 +36,14 @@ def host(instance: str, url: str, key: str, *, linger: float) -> None:
     # Never over another's state: if two starts were ever to overlap, the second to be ready gives way.
     if not records.create(instance, url, key):
         return
+    file = records.file(instance, "json")
     last_used = time.monotonic()
-    while _names_me(instance) and not done.wait(max(0.05, min(_WATCH_S, linger / 2))):
+    while not done.wait(max(0.05, min(_WATCH_S, linger / 2))) and _is_mine(file, instance):
         if records.users(instance):
             last_used = time.monotonic()
         elif time.monotonic() - last_used >= linger and _retired(instance):
             return
-    if _names_me(instance):
+    if _is_mine(file, instance):
         records.discard(instance)
 
 
@@ -54,6 +56,7 @@ def _retired(instance: str) -> bool:
     return False
 
 
-def _names_me(instance: str) -> bool:
-    state = records.read(instance)
+def _is_mine(file: Path, instance: str) -> bool:
+    """Whether the state file still names this process. A deleted cache is not made anew by looking."""
+    state = records.read(instance) if file.exists() else None
     return state is not None and state.pid == os.getpid()

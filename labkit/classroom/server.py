@@ -119,7 +119,10 @@ def _serve(options: argparse.Namespace, key: str) -> Any:
     settings = xllamacpp.CommonParams()
     settings.model.path = str(options.gguf)
     settings.model_alias = {options.title}
-    settings.hostnames = ["127.0.0.1"]
+    if hasattr(settings, "hostnames"):
+        settings.hostnames = ["127.0.0.1"]
+    else:  # xllamacpp 2026.8
+        settings.hostname = "127.0.0.1"
     settings.port = options.port
     settings.api_keys = [key]
     settings.cors_origins = ""  # no web page has business here

@@ -33,6 +33,7 @@ def test_help_is_there(name, capsys):
     assert f"usage: labkit {name}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_run_stores_reports_and_checks(course_cache, tmp_path):
     file = tmp_path / "sample.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("print(1)", id="a"), new_code_cell("x = 2", id="b")]), file)
@@ -47,6 +48,7 @@ def test_run_stores_reports_and_checks(course_cache, tmp_path):
     assert "nothing changed" in labkit("run", file, "--check").stdout
 
 
+@pytest.mark.slow
 def test_run_says_what_failed_and_goes_on(course_cache, tmp_path):
     for name, code in (("a.ipynb", "1 / 0"), ("b.ipynb", "1 + 1")):
         nbformat.write(new_notebook(cells=[new_code_cell(code, id="a")]), tmp_path / name)
@@ -82,6 +84,7 @@ def test_lessons_are_listed_for_people_and_for_programs(lesson, monkeypatch, cap
     assert row == {"number": "05", "title": "A topic", "file": "05_topic.ipynb", "minutes": 45}
 
 
+@pytest.mark.slow
 def test_test_runs_what_is_named_and_returns_its_exit_code(tmp_path):
     done = labkit("test", "tests/authoring/test_template.py", "-q", "-k", "number")
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr

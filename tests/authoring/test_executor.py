@@ -56,6 +56,7 @@ def test_a_second_run_changes_nothing_and_a_change_is_stored(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", ["1 / 0", "import os; os._exit(1)", "while True: pass"])
 def test_a_run_that_fails_leaves_the_file_as_it_was(tmp_path, bad):
     file = write(tmp_path, "print(1)", bad)
@@ -80,6 +81,7 @@ def test_a_file_that_is_no_notebook_is_one_sentence(tmp_path):
         executor.run(file)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
 def test_killed_in_the_middle_leaves_the_old_file(tmp_path, sent):

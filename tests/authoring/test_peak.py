@@ -31,11 +31,13 @@ def test_memory_that_is_held_is_seen():
     assert 200e6 < peak_of(BLOCK).bytes < 300e6
 
 
+@pytest.mark.slow
 def test_memory_that_was_given_back_is_remembered():
     peak = peak_of(f"{BLOCK}\nimport time; time.sleep(0.5)\ndel block")
     assert 200e6 < peak.bytes < 300e6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells shared pages from private ones")
 def test_what_a_fork_shares_counts_once_and_what_it_writes_counts_too():
     wait = "import time\nif child == 0:\n    {write}\n    time.sleep(60)\ntime.sleep(1.5)"

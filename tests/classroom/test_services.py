@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -131,6 +132,15 @@ def test_a_killed_user_is_no_user(user):
     assert wait_until(lambda: gone(pid))
 
 
+@posix
+def test_a_zombie_is_no_user(user):
+    one = user(name="dummy")
+    one.answer()
+    one.process.kill()  # and nobody waits for it
+    assert wait_until(lambda: psutil.Process(one.process.pid).status() == psutil.STATUS_ZOMBIE)
+    assert services.users("dummy") == []
+
+
 def test_a_restarted_kernel_joins_the_running_service(user):
     one = user(name="dummy", linger=30)
     pid = one.answer()["pid"]
@@ -152,6 +162,17 @@ def test_it_ends_when_its_state_file_is_deleted():
     service = services.join("dummy")
     records.file("dummy", "json").unlink()
     assert wait_until(lambda: gone(service.pid))
+
+
+@posix
+def test_a_deleted_cache_stays_deleted(monkeypatch, tmp_path):
+    before = os.environ["LABKIT_CACHE"]
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
+    service = services.join("dummy")
+    shutil.rmtree(tmp_path / "cache")
+    assert wait_until(lambda: gone(service.pid))
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setenv("LABKIT_CACHE", before)
 
 
 def test_stop_ends_it_whoever_uses_it(user):

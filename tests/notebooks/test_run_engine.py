@@ -49,6 +49,13 @@ def test_a_rich_notebook_is_run_as_a_front_end_would(notebook):
     assert sample.cells[1].outputs == [], "the given notebook is left alone"
 
 
+def test_widgets_that_capture_output_do_not_stall_the_run(notebook):
+    cell = "from ipywidgets import interact\n@interact(x=(0, 5))\ndef show(x=3): print(x)"
+    report = execute(notebook(*[cell] * 24), cell_seconds=60)
+    assert all(each.ran for each in report.cells)
+    assert max(each.seconds for each in report.cells) < 55, "no reply was overheard until the time limit"
+
+
 def test_it_runs_in_an_empty_place_that_is_gone_afterwards(notebook, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "a-secret")
     monkeypatch.setenv("LABKIT_MODE", "live")
@@ -85,6 +92,7 @@ def test_a_cell_that_promised_an_exception_has_to_raise_it(notebook):
     assert report.cells[0].failure == "The cell is tagged raises-exception, and nothing was raised."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{"cell_seconds": 1}, {"notebook_seconds": 4}])
 def test_a_cell_that_does_not_end_is_ended(notebook, limits):
     began = time.monotonic()
@@ -94,6 +102,7 @@ def test_a_cell_that_does_not_end_is_ended(notebook, limits):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "said"),
     [
@@ -117,6 +126,7 @@ def test_a_kernel_that_cannot_start_is_one_sentence(notebook, monkeypatch, tmp_p
         execute(notebook("1"))
 
 
+@pytest.mark.slow
 def test_children_are_weighed_and_do_not_outlive_the_run(notebook):
     child = "import time; block = b'x' * 300_000_000; print('ready', flush=True); time.sleep(100)"
     report = execute(

@@ -103,6 +103,7 @@ def test_a_notebook_that_takes_too_much_memory_fails(stored, strict_pytest):
     assert "at most 1.5 GB are allowed" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_changed_library_is_noticed(stored, strict_pytest, tmp_path, monkeypatch):
     module = tmp_path / "doubling.py"
     module.write_text("def double(x): return 2 * x", encoding="utf-8")
@@ -114,6 +115,7 @@ def test_a_changed_library_is_noticed(stored, strict_pytest, tmp_path, monkeypat
     assert done.returncode == 1 and "63" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_lesson_is_also_linted(stored, strict_pytest):
     file = stored("07_topic.ipynb", "print(1)")
     out = strict_pytest(file).stdout
@@ -146,6 +148,7 @@ def test_two_workers_agree_with_one(stored, strict_pytest, tmp_path):
     assert "6 passed" in done.stdout and "4 of 4 code cells with output compared (100 %)" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_executor_and_the_comparison_agree(stored):
     file = stored("again.ipynb", *RICH)
     assert executor.run(file, check=True).changed is False

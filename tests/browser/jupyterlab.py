@@ -1,0 +1,156 @@
+"""A real JupyterLab in a real Chromium, driven as a learner would: open a notebook, Run All, look.
+
+The server gets a free port and settings of its own, so that nothing of the person running the tests is read or changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from labkit import assets
+
+# No background requests: what is left is what the page itself asks for, and the tests look at that.
+CHROMIUM_FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+LOCAL = ("http://127.0.0.1", "ws://127.0.0.1", "http://localhost", "ws://localhost", "data:", "blob:", "chrome")
+RUN_SECONDS = 400
+
+
+def learners_folder(folder: Path, notebooks: list[Path]) -> Path:
+    """`work/` with copies of the notebooks, and the pictures where the lessons look for them."""
+    (folder / "work").mkdir(parents=True)
+    shutil.copytree(assets.path("figures"), folder / "assets" / "figures")
+    for notebook in notebooks:
+        shutil.copyfile(notebook, folder / "work" / notebook.name)
+    return folder
+
+
+class Lab:
+    """A running server. `page()` opens a browser page on one of its notebooks."""
+
+    def __init__(self, url: str, executable: str) -> None:
+        self.url = url
+        self._executable = executable
+        self.requests: list[str] = []
+
+    def kernels(self) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=10) as answer:
+            return [session["kernel"] for session in json.load(answer)]
+
+    def outside(self) -> list[str]:
+        """The requests that left the machine."""
+        return [url for url in self.requests if not url.startswith(LOCAL)]
+
+    @contextlib.contextmanager
+    def page(self, notebook: str, *, width: int = 1400, height: int = 900, scale: float = 1) -> Iterator[Any]:
+        """A page with `work/NOTEBOOK` open and its kernel connected."""
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+            browser = playwright.chromium.launch_persistent_context(
+                profile,
+                executable_path=self._executable,
+                headless=True,
+                args=CHROMIUM_FLAGS,
+                viewport={"width": width, "height": height},
+                device_scale_factor=scale,
+            )
+            page = browser.pages[0]
+            page.on("request", lambda request: self.requests.append(request.url))
+            page.goto(f"{self.url}/lab/tree/work/{notebook}?reset")
+            page.wait_for_selector(".jp-Notebook", timeout=60_000)
+            self._until(lambda: any(kernel["connections"] > 0 and kernel["execution_state"] == "idle" for kernel in self.kernels()))
+            yield page
+            browser.close()
+
+    def run_all(self, page: Any) -> None:
+        """Menu Run, Run All Cells; returns when the last cell is done."""
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        # JupyterLab draws only the cells near the screen: ask the notebook's model, not the page.
+        self._until(lambda: self._finished(page), RUN_SECONDS)
+
+    def _finished(self, page: Any) -> bool:
+        counts = page.evaluate(_EXECUTION_COUNTS)
+        return all(count is not None for count in counts) and all(k["execution_state"] == "idle" for k in self.kernels())
+
+    @staticmethod
+    def _until(condition: Any, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not reached within {seconds:.0f} s")
+            time.sleep(0.3)
+
+    @staticmethod
+    def cells(page: Any) -> list[dict[str, Any]]:
+        """The notebook as the browser holds it: `cell_type`, `execution_count`, `outputs`."""
+        return page.evaluate(_CELLS)
+
+
+_NOTEBOOK = "window.jupyterapp.shell.currentWidget.content.model"
+_CELLS = f"() => {_NOTEBOOK}.toJSON().cells"
+_EXECUTION_COUNTS = f"() => {_NOTEBOOK}.toJSON().cells.filter(c => c.cell_type == 'code').map(c => c.execution_count)"
+
+
+@contextlib.contextmanager
+def jupyterlab(folder: Path, executable: str, *, theme: str = "JupyterLab Light") -> Iterator[Lab]:
+    """A JupyterLab server on `folder`, ended with all its kernels when the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = folder / ".jupyter"
+    _settings(own / "settings", theme)
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(own / "config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
+    }
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={folder}"]
+    command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0"]
+    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
+        try:
+            lab = Lab(f"http://127.0.0.1:{port}", executable)
+            _wait_for(lab.url, server, folder / "server.log")
+            yield lab
+        finally:
+            server.terminate()
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _settings(folder: Path, theme: str) -> None:
+    extension = folder / "@jupyterlab" / "apputils-extension"
+    extension.mkdir(parents=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    (extension / "notification.jupyterlab-settings").write_text(json.dumps(quiet), encoding="utf-8")
+    (extension / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}), encoding="utf-8")
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/api", timeout=2):
+            return
+        if server.poll() is not None:
+            break
+        time.sleep(0.3)
+    raise RuntimeError(f"JupyterLab did not start: {log.read_text(encoding='utf-8')[-500:]}")
