@@ -105,11 +105,12 @@ def stream(
     import torch
     from transformers import StoppingCriteria, TextIteratorStreamer
 
-    stop = stop or threading.Event()
+    left = threading.Event()  # nobody reads on; the caller's `stop` is the caller's, and is only looked at
 
     class Stopped(StoppingCriteria):
         def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
-            return torch.full((input_ids.shape[0],), stop.is_set(), device=input_ids.device, dtype=torch.bool)
+            ended = left.is_set() or (stop is not None and stop.is_set())
+            return torch.full((input_ids.shape[0],), ended, device=input_ids.device, dtype=torch.bool)
 
     model, tokenizer = _pair(model, tokenizer)
     inputs, options = _prepare(
@@ -131,7 +132,7 @@ def stream(
     try:
         yield from (piece for piece in streamer if piece)
     finally:
-        stop.set()
+        left.set()
         thread.join()
     if failure:
         raise failure[0]

@@ -63,6 +63,12 @@ def test_a_stream_that_is_left_early_leaves_no_thread(pair):
     assert not [thread for thread in threading.enumerate() if thread.name == "labkit-stream"]
 
 
+def test_a_stream_never_sets_the_callers_event(pair):
+    stop = threading.Event()
+    list(local.stream(QUESTION, **pair, stop=stop))
+    assert not stop.is_set()
+
+
 def test_a_failure_in_the_streaming_thread_reaches_the_caller(pair):
     class Broken:
         config, device = pair["model"].config, pair["model"].device

@@ -18,6 +18,7 @@ from labkit import assets
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
 START = "import labkit, labkit.widgets\nlab = labkit.start('00')\nmodel, tokenizer = labkit.local.load()"
+QUESTION_HERE = "Ask something, then press Enter"
 WIDGETS = {
     "widget-token-explorer": "labkit.widgets.token_explorer(tokenizer)",
     "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, prompt='Once upon a time, there was a')",
@@ -34,7 +35,7 @@ def widget_notebook(file: Path) -> None:
 
 def ask(page: Any, question: str) -> None:
     """Type a question into the chat and press Enter."""
-    entry = page.get_by_placeholder("Ask something, then press Enter")
+    entry = page.get_by_placeholder(QUESTION_HERE)
     entry.scroll_into_view_if_needed()
     entry.fill(question)
     entry.press("Enter")
@@ -58,7 +59,7 @@ def _widgets(lab: Lab, target: Path) -> None:
     with lab.page("widgets.ipynb", width=1000, height=1600, scale=1.5) as page:
         lab.run_all(page)
         page.get_by_role("slider").first.wait_for()
-        page.locator("input[type=text]").first.wait_for()
+        page.get_by_placeholder(QUESTION_HERE).wait_for()
         for _ in range(6):
             page.get_by_role("slider").nth(2).press("ArrowLeft")  # top-p below 1, so that the picture shows a cut
         ask(page, "What is the capital of France?")
