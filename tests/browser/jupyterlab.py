@@ -73,7 +73,11 @@ class Lab:
             page.on("request", lambda request: self.requests.append(request.url))
             page.goto(f"{self.url}/lab/tree/work/{notebook}?reset")
             page.wait_for_selector(".jp-Notebook", timeout=60_000)
-            self._until(lambda: any(kernel["connections"] > 0 and kernel["execution_state"] == "idle" for kernel in self.kernels()))
+            self._until(
+                lambda: any(
+                    kernel["connections"] > 0 and kernel["execution_state"] == "idle" for kernel in self.kernels()
+                )
+            )
             yield page
             browser.close()
 
@@ -86,7 +90,9 @@ class Lab:
 
     def _finished(self, page: Any) -> bool:
         counts = page.evaluate(_EXECUTION_COUNTS)
-        return all(count is not None for count in counts) and all(k["execution_state"] == "idle" for k in self.kernels())
+        return all(count is not None for count in counts) and all(
+            k["execution_state"] == "idle" for k in self.kernels()
+        )
 
     @staticmethod
     def _until(condition: Any, seconds: float = 60) -> None:
@@ -121,7 +127,15 @@ def jupyterlab(folder: Path, executable: str, *, theme: str = "JupyterLab Light"
         "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
     }
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={folder}"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter",
+        "lab",
+        "--no-browser",
+        f"--port={port}",
+        f"--ServerApp.root_dir={folder}",
+    ]
     command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0"]
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with (folder / "server.log").open("w") as log:

@@ -1,4 +1,4 @@
-"""Make the course's pictures anew: `python -m tests.browser.pictures [FOLDER]`, in light theme (or `--dark FOLDER` to look).
+"""Make the course's pictures anew: `python -m tests.browser.pictures`; with `--dark FOLDER`, to look at the dark theme.
 
 Each is a screenshot of the real thing in a real JupyterLab, with the real model's answers.
 """
@@ -21,7 +21,7 @@ START = "import labkit, labkit.widgets\nlab = labkit.start('00')\nmodel, tokeniz
 QUESTION_HERE = "Ask something, then press Enter"
 WIDGETS = {
     "widget-token-explorer": "labkit.widgets.token_explorer(tokenizer)",
-    "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, prompt='Once upon a time, there was a')",
+    "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, 'Once upon a time, there was a')",
     "widget-chat": "labkit.widgets.chat(model, tokenizer)",
 }
 
@@ -56,12 +56,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _widgets(lab: Lab, target: Path) -> None:
-    with lab.page("widgets.ipynb", width=1000, height=1600, scale=1.5) as page:
+    with lab.page("widgets.ipynb", width=1000, height=1600) as page:
         lab.run_all(page)
         page.get_by_role("slider").first.wait_for()
         page.get_by_placeholder(QUESTION_HERE).wait_for()
-        for _ in range(6):
-            page.get_by_role("slider").nth(2).press("ArrowLeft")  # top-p below 1, so that the picture shows a cut
+        for _ in range(8):
+            page.get_by_role("slider").nth(1).press("ArrowRight")  # top-k 8, so that the picture shows a cut
         ask(page, "What is the capital of France?")
         page.get_by_text("done:").wait_for(timeout=60_000)
         time.sleep(1)

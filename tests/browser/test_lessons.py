@@ -1,0 +1,28 @@
+"""Lessons 00 and 05 opened in JupyterLab and run with Run All, as a learner does it first."""
+
+import re
+
+import pytest
+
+from labkit import assets
+from tests.browser.jupyterlab import jupyterlab, learners_folder
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("number", ["00", "05"])
+def test_run_all_works_in_a_real_browser(number, chromium, course_cache, tmp_path):
+    (lesson,) = assets.notebook_dir().glob(f"{number}_*.ipynb")
+    folder = learners_folder(tmp_path / "course", [lesson])
+    with jupyterlab(folder, chromium) as lab, lab.page(lesson.name, height=3000) as page:
+        lab.run_all(page)
+        cells = [cell for cell in lab.cells(page) if cell["cell_type"] == "code"]
+        assert not [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"]
+        page.locator(".labkit-view").first.scroll_into_view_if_needed()
+        assert page.locator(".labkit-view").count() >= 1
+        assert not page.get_by_text(re.compile("Error displaying widget|Loading widget")).count()
+        for picture in page.locator(".jp-RenderedMarkdown img").all():
+            if "badge" not in (picture.get_attribute("src") or ""):
+                assert picture.evaluate("image => image.naturalWidth") > 0
+        # The badges are the one thing that a lesson shows from the web (and does without where there is none).
+        assert [url for url in lab.outside() if "badge" not in url] == []

@@ -1,0 +1,61 @@
+"""Each widget moved in a real browser, and its output seen to change; the real model answers."""
+
+import pytest
+
+from tests.browser.jupyterlab import jupyterlab, learners_folder
+from tests.browser.pictures import QUESTION_HERE, ask, widget_notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def test_the_three_widgets_answer_the_learner(chromium, course_cache, tmp_path):
+    folder = learners_folder(tmp_path / "course", [])
+    widget_notebook(folder / "work" / "widgets.ipynb")
+    with jupyterlab(folder, chromium) as lab, lab.page("widgets.ipynb", width=1000, height=1600) as page:
+        lab.run_all(page)
+        tokens(page)
+        sampling(page)
+        chat(page)
+        assert lab.outside() == []
+
+
+def tokens(page) -> None:
+    page.get_by_text("17 tokens").wait_for()
+    field = page.locator(".labkit-view textarea").first
+    field.fill("<b>two</b> 🙂")
+    page.get_by_text("12 characters").wait_for()  # shown as text, not as bold
+    page.get_by_text("Show the bytes of each token").click()
+    page.get_by_text("20 f0 9f 99 82").wait_for()
+
+
+def sampling(page) -> None:
+    page.get_by_text("49,152 of 49,152 tokens can be drawn").wait_for()
+    top_k = page.get_by_role("slider").nth(1)
+    top_k.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.get_by_text("3 of 49,152 tokens can be drawn").wait_for()
+    assert page.get_by_text("cut", exact=True).count() == 9
+    prompt = page.get_by_label("Prompt (press Enter)")
+    prompt.fill("The capital of France is")
+    prompt.press("Enter")
+    page.get_by_text("·Paris").wait_for()
+    prompt.fill("")
+    prompt.press("Enter")
+    page.get_by_text("The prompt is empty: write at least one word.").wait_for()
+
+
+def chat(page) -> None:
+    ask(page, "What is the capital of France?")
+    page.get_by_text("The capital of France is Paris.").wait_for(timeout=60_000)
+    page.get_by_text("done: 6 words").wait_for(timeout=60_000)
+    ask(page, "Tell me a very long story about the sea.")
+    page.get_by_text("▌").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("stopped:").wait_for(timeout=30_000)
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_text("No messages yet.").wait_for()
+    # With the keyboard alone: from the field, Tab leads to Send.
+    page.get_by_placeholder(QUESTION_HERE).focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.textContent") == "Send"
