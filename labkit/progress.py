@@ -10,6 +10,7 @@ import argparse
 import csv
 import datetime
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def _set_aside(empty: dict[str, Any]) -> dict[str, Any]:
     while (aside := file().with_name(f"progress.unreadable-{number}.json")).exists():
         number += 1
     file().rename(aside)
-    print(f"The progress file could not be read: it is kept as {aside.name}, and a new one begins.")
+    print(f"The progress file could not be read: it is kept as {aside.name}, and a new one begins.", file=sys.stderr)
     return empty
 
 

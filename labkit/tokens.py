@@ -32,6 +32,7 @@ class Token:
 def pieces(text: str, tokenizer: Any) -> list[Token]:
     """The tokens of `text`, without any that the tokenizer adds by itself; their bytes, joined, are the text's.
 
+    A vocabulary may lack a byte (SmolLM2's lacks most control characters): the model never sees it, nor do you here.
     Raises LabError for a tokenizer that is not byte-level.
     """
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -54,7 +55,7 @@ def describe(token: int, tokenizer: Any) -> Token:
 
 def join(tokens: list[Token]) -> str:
     """The text that the tokens stand for."""
-    return b"".join(token.bytes for token in tokens).decode()
+    return b"".join(token.bytes for token in tokens).decode(errors="replace")
 
 
 def table(text: str, tokenizer: Any) -> pandas.DataFrame:

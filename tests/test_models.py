@@ -198,8 +198,9 @@ TEXTS = [
 
 def test_both_engines_read_the_same_tokens(course_cache):
     """transformers' own conversion loses SmolLM2's splitting of numbers; llama.cpp reads the file without a loss."""
-    from labkit.classroom.server import model_server
     from transformers import AutoTokenizer
+
+    from labkit.classroom.server import model_server
 
     tokenizer = AutoTokenizer.from_pretrained(models.ensure(quiet=True))
     service = model_server()

@@ -71,6 +71,8 @@ def _command(
 
         entry = catalogue.get(model or catalogue.DEFAULT)
         gguf, title, own_context = models.gguf_file(entry.name), entry.title, entry.context
+        if context is not None and context > own_context:
+            raise LabError(f"{title} reads at most {own_context:,} tokens: choose a context up to that.")
     command = [sys.executable, "-m", "labkit.classroom.server", "--gguf", str(gguf), "--title", title]
     return [*command, "--context", str(context or own_context), "--slots", str(slots or 1)]
 

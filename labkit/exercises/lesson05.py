@@ -63,7 +63,7 @@ def top_p(probs, p):
         (
             "def top_p(probs, p):\n    v, i = probs.sort(descending=True)\n    v = v * (v.cumsum(0) - v < p)\n"
             "    k = probs * 0\n    k[i] = v\n    return k",
-            "sum to 1 again",
+            "sums to 1 again",
         ),
         (
             "def top_p(probs, p):\n    v, i = probs.sort(descending=True)\n    v = v * (v.cumsum(0) - v < p)\n"

@@ -21,7 +21,7 @@ START = "import labkit, labkit.widgets\nlab = labkit.start('00')\nmodel, tokeniz
 QUESTION_HERE = "Ask something, then press Enter"
 WIDGETS = {
     "widget-token-explorer": "labkit.widgets.token_explorer(tokenizer)",
-    "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, 'Once upon a time, there was a')",
+    "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, 'Once upon a time')",
     "widget-chat": "labkit.widgets.chat(model, tokenizer)",
 }
 

@@ -146,6 +146,8 @@ def test_what_cannot_be_served(tmp_path):
         model_server(broken)
     with pytest.raises(LabError, match="cannot have context=0: choose 1 or more"):
         model_server(context=0)
+    with pytest.raises(LabError, match="SmolLM2-135M-Instruct reads at most 8,192 tokens"):
+        model_server(context=8193)
 
 
 def test_a_killed_server_ends_its_requests_and_is_replaced():
