@@ -118,51 +118,55 @@ def top_p(probs, p):
         raise Wrong(f"{case} the right values come at the wrong positions: bring each token back to its own place.")
 
 
-class KvCache(Coded):
-    """The cache of two models whose only difference is the number of key-value heads."""
+class Conversations(Coded):
+    """How many conversations a GPU holds, for two models that differ in their key-value heads."""
 
     number = "05.2"
-    title = "What a conversation costs in LLaMA-2-7B and in Mistral-7B"
-    names = ("llama2_7b_gib", "mistral_7b_gib")
+    title = "How many conversations fit?"
+    names = ("llama2_7b", "mistral_7b")
     hints = (
-        "The formula of the section: two vectors × layers × key-value heads × numbers a head × bytes × tokens.",
-        "For LLaMA-2-7B that is 2 × 32 × 32 × 128 × 2 × 4096 bytes. Divide by 2**30.",
-        "Mistral-7B has a quarter of the key-value heads; everything else is equal.",
+        "One conversation: layers × key-value heads × numbers a head × 2 (key and value) × bytes × tokens.",
+        "For LLaMA-2-7B that is 32 × 32 × 128 × 2 × 2 × 4096 bytes. What is left of 24 GB for them?",
+        "(24 GB - 13.5 GB) divided by that, rounded down. Mistral-7B's conversation is a quarter of the size.",
     )
     code = """
-llama2_7b_gib = 2 * 32 * 32 * 128 * 2 * 4096 / 2**30
-mistral_7b_gib = 2 * 32 * 8 * 128 * 2 * 4096 / 2**30
+one = 32 * 32 * 128 * 2 * 2 * 4096
+llama2_7b = (24e9 - 13.5e9) // one
+mistral_7b = (24e9 - 14.5e9) // (one / 4)
 """
     why = (
-        "2 GiB against 0.5 GiB for one conversation. With ten users at once it is 20 GiB against 5, and the "
-        "first is more than the weights: this is why nearly every model since uses grouped-query attention."
+        "One conversation takes 2.1 GB in LLaMA-2-7B and 0.54 GB in Mistral-7B. The weights are nearly the same, yet "
+        "one serves four users and the other seventeen: this is why nearly every model since shares keys and values."
     )
-    also_correct = ("llama2_7b_gib, mistral_7b_gib = 2, 1 / 2",)
+    also_correct = ("import math\nllama2_7b, mistral_7b = math.floor(10.5e9 / 2**31), int(9.5e9 / 2**29)",)
     mistakes = (
-        ("llama2_7b_gib, mistral_7b_gib = 1.0, 0.25", "key *and* a value"),
-        ("llama2_7b_gib, mistral_7b_gib = 4.0, 1.0", "2 bytes"),
-        ("llama2_7b_gib, mistral_7b_gib = 2.147, 0.537", "2**30"),
-        ("llama2_7b_gib, mistral_7b_gib = 2.0, 2.0", "8 key-value heads"),
-        ("llama2_7b_gib, mistral_7b_gib = 2 * 2**30, 2**29", "in GiB"),
-        ("llama2_7b_gib, mistral_7b_gib = '2 GiB', '0.5 GiB'", "should be a number"),
+        ("llama2_7b, mistral_7b = 5, 18", "round down"),
+        ("llama2_7b, mistral_7b = 4.89, 17.7", "round down"),
+        ("llama2_7b, mistral_7b = 9, 35", "a key *and* a value"),
+        ("llama2_7b, mistral_7b = 2, 8", "2 bytes"),
+        ("llama2_7b, mistral_7b = 11, 44", "weights are there too"),
+        ("llama2_7b, mistral_7b = 4, 4", "8 key-value heads"),
+        ("llama2_7b, mistral_7b = 'four', 'seventeen'", "should be a number"),
+        ("llama2_7b, mistral_7b = 1, 1", "what is left"),
     )
 
-    def verify(self, llama2_7b_gib: Any, mistral_7b_gib: Any) -> str:
-        llama, mistral = number_of(llama2_7b_gib, "llama2_7b_gib"), number_of(mistral_7b_gib, "mistral_7b_gib")
+    def verify(self, llama2_7b: Any, mistral_7b: Any) -> str:
+        found = (number_of(llama2_7b, "llama2_7b"), number_of(mistral_7b, "mistral_7b"))
         slips = {
-            1.0: "each token keeps a key *and* a value: twice as much.",
-            4.0: "each number has 2 bytes, not 4.",
-            2.147483648: "one GiB is 2**30 bytes, not 10**9.",
-            2.0 * 2**30: "the answer is wanted in GiB: divide the bytes by 2**30.",
+            (5, 18): "a part of a conversation does not help anybody: round down.",
+            (9, 35): "each token keeps a key *and* a value, twice what you counted.",
+            (2, 8): "each number has 2 bytes, not 4.",
+            (11, 44): "the weights are there too: take them off the 24 GB first.",
         }
-        for value, slip in slips.items():
-            expect(not is_close(llama, value), f"llama2_7b_gib is {llama:,.4g}; {slip}")
-        expect(is_close(llama, 2.0), f"llama2_7b_gib is {llama:,.4g}: multiply the six numbers, divide by 2**30.")
-        expect(not is_close(mistral, 2.0), "mistral_7b_gib: Mistral-7B has 8 key-value heads, LLaMA-2-7B has 32.")
+        for values, slip in slips.items():
+            expect(found != values, slip)
+        expect(all(value == int(value) for value in found), "only whole conversations count: round down.")
+        expect(found[0] == 4, f"llama2_7b is {found[0]:g}: divide what is left beside the weights by one conversation.")
+        expect(found[1] != 4, "llama2_7b is right; for Mistral-7B count 8 key-value heads in place of 32.")
         expect(
-            is_close(mistral, 0.5), f"llama2_7b_gib is right; mistral_7b_gib is {mistral:,.4g}: use 8 key-value heads."
+            found[1] == 17, f"llama2_7b is right; mistral_7b is {found[1]:g}: its conversation is a quarter as large."
         )
-        return "A quarter: that is what sharing keys and values is worth."
+        return "Four users or seventeen: that is what sharing keys and values is worth."
 
 
 class SilentModel(Quiz):
