@@ -1,12 +1,14 @@
 """What a tokenizer makes of a text: numbers, pieces, bytes, and what they cost.
 
-Works with any byte-level BPE tokenizer of transformers (GPT-2, SmolLM2, LLaMA-3, Qwen ...), whose tokens are byte
-sequences: a token can be a part of a character. Knows nothing of models.
+Works with the two kinds of tokenizer that nearly all open models have: byte-level BPE (GPT-2, SmolLM2, LLaMA-3, Qwen),
+whose tokens are byte sequences, so that a token can be a part of a character; and SentencePiece (LLaMA-2, Mistral,
+Gemma), which writes a space as a low line and falls back to single bytes. Knows nothing of models.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,7 @@ def pieces(text: str, tokenizer: Any) -> list[Token]:
     """The tokens of `text`, without any that the tokenizer adds by itself; their bytes, joined, are the text's.
 
     A vocabulary may lack a byte (SmolLM2's lacks most control characters): the model never sees it, nor do you here.
-    Raises LabError for a tokenizer that is not byte-level.
+    SentencePiece tokenizers often begin with a space of their own. Raises LabError for another kind of tokenizer.
     """
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     return [describe(token, tokenizer) for token in ids]
@@ -46,11 +48,28 @@ def describe(token: int, tokenizer: Any) -> Token:
         raise LabError(f"There is no token {token}: this vocabulary has the numbers 0 to {len(tokenizer) - 1}.")
     if int(token) in tokenizer.added_tokens_decoder:
         return Token(int(token), stored.encode(), stored, special=True)
+    raw = _sentencepiece(stored) if _falls_back_to_bytes(tokenizer) else _byte_level(stored)
+    return Token(int(token), raw, _readable(raw))
+
+
+def _falls_back_to_bytes(tokenizer: Any) -> bool:
+    """SentencePiece vocabularies have a token for each byte, spelled `<0x0A>`; byte-level ones have no need to."""
+    known = tokenizer.convert_tokens_to_ids("<0x0A>")
+    return known is not None and known != tokenizer.unk_token_id
+
+
+def _sentencepiece(stored: str) -> bytes:
+    byte = re.fullmatch(r"<0x([0-9A-F]{2})>", stored)
+    return bytes([int(byte[1], 16)]) if byte else stored.replace("\u2581", " ").encode()
+
+
+def _byte_level(stored: str) -> bytes:
     table = _byte_of_character()
     if not all(character in table for character in stored):
-        raise LabError("This tokenizer is not byte-level, so its tokens cannot be shown as bytes.")
-    raw = bytes(table[character] for character in stored)
-    return Token(int(token), raw, _readable(raw))
+        raise LabError(
+            "This tokenizer is neither byte-level nor SentencePiece, so its tokens cannot be shown as bytes."
+        )
+    return bytes(table[character] for character in stored)
 
 
 def join(tokens: list[Token]) -> str:

@@ -74,12 +74,25 @@ def test_a_number_outside_the_vocabulary_is_refused(tokenizer):
         tokens.describe(60_000, tokenizer)
 
 
-def test_a_tokenizer_that_is_not_byte_level_is_refused():
-    class SentencePiece:
-        added_tokens_decoder = {}
+def small(vocabulary: list[str], **options) -> object:
+    """A real tokenizer of the library with a vocabulary of a few tokens."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE, WordLevel
+    from transformers import PreTrainedTokenizerFast
 
-        def convert_ids_to_tokens(self, _):
-            return "▁hello"
+    numbered = {token: number for number, token in enumerate(["<unk>", *vocabulary])}
+    model = BPE(numbered, [], unk_token="<unk>", **options) if options else WordLevel(numbered, unk_token="<unk>")
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), unk_token="<unk>")
 
-    with pytest.raises(LabError, match="not byte-level"):
-        tokens.describe(1, SentencePiece())
+
+def test_a_sentencepiece_tokenizer_as_llama_2_and_mistral_have():
+    every_byte = [f"<0x{byte:02X}>" for byte in range(256)]
+    tokenizer = small([*every_byte, *"\u2581abcé"], byte_fallback=True)
+    found = tokens.pieces("a\u2581é🙂", tokenizer)
+    assert [token.text for token in found] == ["a", " ", "é", "<F0>", "<9F>", "<99>", "<82>"]
+    assert tokens.join(found) == "a é🙂"
+
+
+def test_another_kind_of_tokenizer_is_refused():
+    with pytest.raises(LabError, match="neither byte-level nor SentencePiece"):
+        tokens.pieces("東京", small(["東京"]))
