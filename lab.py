@@ -356,7 +356,10 @@ def why(text, doing, offline):
         return "This Python cannot make virtual environments: run `sudo apt install python3-venv`, then try again."
     missing = "No matching distribution" in text or "Could not find a version" in text
     if missing and offline:
-        return "A package is missing in the offline folder: fill it again with `python lab.py fetch FOLDER`."
+        return (
+            "A package is missing in the offline folder: fill it again with `python lab.py fetch FOLDER` "
+            "(with --test for `lab.py test`)."
+        )
     if missing or any(
         sign in text
         for sign in ("onnection", "Temporary failure", "Max retries", "timed out", "getaddrinfo", "Could not fetch URL")
