@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,11 +19,13 @@ import time
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 STAMP = os.path.join(VENV, "labkit-stamp.json")
+HOME = os.path.join(VENV, "home-of-this-venv.txt")  # says that the course made .venv, and in which folder
 LOCK = os.path.join(ROOT, ".lab.lock")
 LOG = os.path.join(ROOT, ".lab.log")
 OLDEST, NEWEST = (3, 11), (3, 14)
 TORCH = "2.13.0"  # the newest version with a CPU build that the stored outputs were made with
-TORCH_CPU_HOST = "download.pytorch.org"
+TORCH_OLDEST = (2, 11)
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 3000000000
 HELP = """usage: python lab.py [COMMAND] [options]
 
@@ -41,6 +43,10 @@ Other commands: doctor, lessons, progress, reset 05, serve, bench, fetch FOLDER,
 
 class Stop(Exception):
     """A reason to end, in one sentence for the learner."""
+
+
+class Missing(Stop):
+    """The index was reached, and has no such package for this machine."""
 
 
 def main(arguments):
@@ -213,27 +219,22 @@ def works(environment):
     except (OSError, subprocess.TimeoutExpired):
         return False
     lines = answer.stdout.splitlines()
-    # `activate` scripts and the editable install name absolute paths: pyvenv.cfg remembers for which folder they were.
-    try:
-        with open(os.path.join(VENV, "home-of-this-venv.txt"), encoding="utf-8") as home:
-            same_place = home.read() == ROOT
-    except OSError:
-        same_place = False
-    return (
-        answer.returncode == 0
-        and same_place
-        and lines[1:] == ["%d.%d" % sys.version_info[:2]]
-        and os.path.realpath(lines[0]) == os.path.realpath(VENV)
-    )
+    if (
+        answer.returncode != 0
+        or lines[1:] != ["%d.%d" % sys.version_info[:2]]
+        or os.path.realpath(lines[0]) != os.path.realpath(VENV)
+    ):
+        return False
+    if not os.path.exists(HOME):
+        print("      Using the .venv that is here already.", flush=True)
+        write(HOME, ROOT)
+    # `activate` scripts and the editable install name absolute paths: a moved .venv is made anew.
+    with open(HOME, encoding="utf-8") as home:
+        return home.read() == ROOT
 
 
 def make_venv(environment):
-    step(
-        1,
-        "Making .venv"
-        if not os.path.exists(VENV)
-        else "Making .venv anew (it was unfinished, moved, or of another Python)",
-    )
+    """A new .venv. What the course made itself is replaced; what somebody else made is moved aside, not deleted."""
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -242,8 +243,20 @@ def make_venv(environment):
             "This Python cannot make virtual environments: on Debian or Ubuntu run `sudo apt install python3-venv`, "
             "then the same command again."
         ) from None
-    run([sys.executable, "-m", "venv", "--clear", VENV], environment, "making .venv")
-    write(os.path.join(VENV, "home-of-this-venv.txt"), ROOT)
+    if not os.path.lexists(VENV):
+        step(1, "Making .venv")
+    elif os.path.exists(HOME):
+        step(1, "Making .venv anew (it was unfinished, moved, or of another Python)")
+        shutil.rmtree(VENV)
+    else:
+        aside = time.strftime(VENV + "-old-%Y%m%d-%H%M%S")
+        os.rename(VENV, aside)
+        step(1, "Making .venv anew (the old one does not work here, and is now %s)" % os.path.basename(aside))
+    os.mkdir(VENV)
+    write(HOME, ROOT)
+    # Inside an activated .venv that is being replaced, its own Python is gone by now: the one beneath it does the work.
+    program = getattr(sys, "_base_executable", None) or sys.executable
+    run([program, "-m", "venv", VENV], environment, "making .venv")
 
 
 def fingerprint():
@@ -262,6 +275,7 @@ def read_stamp():
 
 
 def installed_torch(environment):
+    """The version of PyTorch in .venv, or None where there is none or one that is too old."""
     program = "import importlib.metadata as m; print(m.version('torch'))"
     answer = subprocess.run(
         [python(), "-c", program],
@@ -270,26 +284,29 @@ def installed_torch(environment):
         env=environment,
         universal_newlines=True,
     )
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    version = answer.stdout.strip()
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return version if found and (int(found.group(1)), int(found.group(2))) >= TORCH_OLDEST else None
 
 
 def install_torch(environment):
     """PyTorch first, so that nothing pulls gigabytes of CUDA onto a machine that has no use for them."""
     if installed_torch(environment):
         return
+    general = ["torch>=%d.%d" % TORCH_OLDEST]
     if not wants_cpu_build():
         step(2, "Installing PyTorch")
-        pip(environment, ["torch>=2.11"])
+        pip(environment, general)
         return
     step(2, "Installing PyTorch (CPU build, about 190 MB)")
     index = []
-    if "PIP_NO_INDEX" not in environment and answers(TORCH_CPU_HOST):
-        index = ["--extra-index-url", "https://%s/whl/cpu" % TORCH_CPU_HOST]
+    if "PIP_NO_INDEX" not in environment and answers(TORCH_CPU_INDEX + "/torch/"):
+        index = ["--extra-index-url", TORCH_CPU_INDEX]
     try:
-        pip(environment, index + ["--only-binary=:all:", "torch==%s+cpu" % TORCH], quiet_failure=True)
-    except Stop:
+        pip(environment, index + ["--only-binary=:all:", "torch==%s+cpu" % TORCH])
+    except Missing:
         print("      No CPU build can be had here: installing the general one, with its CUDA packages (several GB).")
-        pip(environment, ["torch>=2.11"])
+        pip(environment, general)
 
 
 def wants_cpu_build():
@@ -305,71 +322,83 @@ def wants_cpu_build():
         return True
 
 
-def answers(host):
+def answers(address):
+    """Whether a page can be had, through the proxy if there is one: some networks let only a few hosts through."""
+    import urllib.request
+
     try:
-        socket.create_connection((host, 443), timeout=3).close()
+        urllib.request.urlopen(address, timeout=5).close()
         return True
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
-def pip(environment, arguments, quiet_failure=False):
+def pip(environment, arguments):
     # On a terminal pip shows its progress bars; in a log file they would be noise.
     calm = [] if sys.stdout.isatty() else ["--quiet"]
-    command = [python(), "-m", "pip", "install", "--no-warn-script-location"] + calm + arguments
-    run(command, environment, "installing", quiet_failure)
+    command = [python(), "-m", "pip", "install", "--no-warn-script-location", "--log", LOG] + calm + arguments
+    run(command, environment, "installing")
 
 
-def run(command, environment, doing, quiet_failure=False):
+def run(command, environment, doing):
     """Run a command, its progress on the screen and its complaints in the log; turn a failure into one sentence."""
-    complaints = []
-    with open(LOG, "w", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        for line in process.stderr:
-            log.write(line)
-            complaints.append(line.rstrip())
+    write(LOG, "")
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    complaints = [line.rstrip() for line in process.stderr]
     if process.wait() == 0:
         return
-    reason = why("\n".join(complaints), doing, "PIP_NO_INDEX" in environment)
+    with open(LOG, encoding="utf-8", errors="replace") as log:
+        # Of all that pip's own log tells, only this is missing on the screen: an address that gave no answer.
+        silent = [line for line in log if "Could not fetch URL" in line and ("onnection" in line or "imed out" in line)]
+    with open(LOG, "a", encoding="utf-8", errors="replace") as log:
+        log.write("\n".join(complaints) + "\n")
+    reason = why("\n".join(complaints + silent), doing, "PIP_NO_INDEX" in environment)
     if reason is None:
-        reason = "Something went wrong while %s: run the same command again, or look into .lab.log." % doing
-        if not quiet_failure:
-            print("\n".join("      | " + line for line in complaints[-6:]), flush=True)
-    raise Stop(reason)
+        print("\n".join("      | " + line for line in complaints[-6:]), flush=True)
+        reason = Stop("Something went wrong while %s: run the same command again, or look into .lab.log." % doing)
+    raise reason
 
 
 def why(text, doing, offline):
     """pip's many words as one sentence with what to do, or None when they say nothing known."""
     if "No space left" in text or "Errno 28" in text:
-        return (
+        return Stop(
             "The disk is full: make room (3 GB in all), then run the same command again; it goes on where it stopped."
         )
     if doing == "making .venv" and "ensurepip" in text:
-        return "This Python cannot make virtual environments: run `sudo apt install python3-venv`, then try again."
-    missing = "No matching distribution" in text or "Could not find a version" in text
-    if missing and offline:
-        return (
-            "A package is missing in the offline folder: fill it again with `python lab.py fetch FOLDER` "
-            "(with --test for `lab.py test`)."
+        return Stop(
+            "This Python cannot make virtual environments: run `sudo apt install python3-venv`, then try again."
         )
-    if missing or any(
+    if any(
         sign in text
-        for sign in ("onnection", "Temporary failure", "Max retries", "timed out", "getaddrinfo", "Could not fetch URL")
+        for sign in ("onnection", "Temporary failure", "Max retries", "imed out", "getaddrinfo", "Could not fetch URL")
     ):
-        return (
+        return Stop(
             "The packages cannot be reached: connect to the internet, or use `--offline FOLDER`; then run the same "
             "command again, it goes on where it stopped (details in .lab.log)."
         )
+    if "No matching distribution" in text or "Could not find a version" in text:
+        if offline:
+            return Missing(
+                "A package is missing in the offline folder: fill it again with `python lab.py fetch FOLDER` "
+                "(with --test for `lab.py test`)."
+            )
+        return Missing(
+            "The package index has no build of a package for this machine and Python (details in .lab.log): try "
+            "Python 3.13, or open the lessons on Colab by the badges in README.md."
+        )
     if "Permission denied" in text or "Access is denied" in text:
-        return "A file in %s is in use or may not be written: close other programs that use it, then try again." % VENV
+        return Stop(
+            "A file in %s is in use or may not be written: close other programs that use it, then try again." % VENV
+        )
     return None
 
 

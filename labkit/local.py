@@ -109,7 +109,7 @@ def stream(
 
     class Stopped(StoppingCriteria):
         def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
-            ended = left.is_set() or (stop is not None and stop.is_set())
+            ended = left.is_set() or (stop is not None and stop.is_set()) or not threading.main_thread().is_alive()
             return torch.full((input_ids.shape[0],), ended, device=input_ids.device, dtype=torch.bool)
 
     model, tokenizer = _pair(model, tokenizer)
@@ -127,7 +127,8 @@ def stream(
             failure.append(problem)
             streamer.end()
 
-    thread = threading.Thread(target=write, daemon=True, name="labkit-stream")
+    # Not a daemon: Python would tear it out of torch when it leaves, and abort. It ends with the main thread instead.
+    thread = threading.Thread(target=write, name="labkit-stream")
     thread.start()
     try:
         yield from (piece for piece in streamer if piece)

@@ -30,11 +30,15 @@ def probabilities(
 
     `logits` has shape (vocabulary,). Temperature 0 means greedy: all probability on the best token. The rules apply in
     the library's order: penalty (on the tokens of `previous`), temperature, top-k, top-p, min-p. LabError for a value
-    out of range.
+    out of range, or for logits of another shape.
     """
     import torch
 
     _check(temperature, top_k, top_p, min_p, repetition_penalty)
+    if logits.ndim != 1:
+        raise LabError(
+            f"logits must have shape (vocabulary,), not {tuple(logits.shape)}: take one row, as logits[0, -1]."
+        )
     scores = logits.float().clone()
     if repetition_penalty != 1.0 and len(previous):
         seen = torch.tensor(sorted(set(map(int, previous))), device=scores.device)
@@ -81,12 +85,15 @@ def _check(
 
 
 def next_logits(model: Any, tokenizer: Any, prompt: str) -> torch.Tensor:
-    """The model's scores for the token after `prompt`, one run of the model: shape (vocabulary,), fp32, on the CPU."""
+    """The model's scores for the token after `prompt`, one run of the model: shape (vocabulary,), fp32, on the CPU.
+
+    The tokenizer adds what it adds by itself: nothing for SmolLM2, the start token for LLaMA-2 and Mistral.
+    """
     import torch
 
-    ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"]
-    if not ids.numel():
+    if not prompt:
         raise LabError("The prompt is empty: write at least one word.")
+    ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         return model(ids.to(model.device), logits_to_keep=1).logits[0, -1].float().cpu()
 

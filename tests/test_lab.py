@@ -199,6 +199,49 @@ def test_a_damaged_environment_is_repaired(course, damage):
     assert "Making .venv anew" in run.stdout and run.returncode == 0, run.stderr
 
 
+def test_somebody_elses_environment_that_works_is_used_as_it_is(course):
+    subprocess.run([sys.executable, "-m", "venv", str(course / ".venv")], check=True)
+    kept = course / ".venv" / "mine.txt"
+    kept.write_text("mine", encoding="utf-8")
+    run = offline(course)
+    assert "Using the .venv that is here already" in run.stdout and run.returncode == 0, run.stderr
+    assert kept.exists()
+    assert "Using the .venv" not in offline(course).stdout
+
+
+def test_somebody_elses_environment_that_does_not_work_is_moved_aside(course):
+    (course / ".venv").mkdir()
+    (course / ".venv" / "mine.txt").write_text("mine", encoding="utf-8")
+    run = offline(course)
+    assert "is now .venv-old-" in run.stdout and run.returncode == 0, run.stderr
+    assert [file.read_text(encoding="utf-8") for file in course.glob(".venv-old-*/mine.txt")] == ["mine"]
+
+
+def test_the_activated_environment_can_be_made_anew(course):
+    offline(course)
+    moved = course.with_name("moved")
+    course.rename(moved)
+    run = lab(moved, "--offline", str(moved / "wheels"), python=str(pythons(moved)[0]))
+    assert "Making .venv anew" in run.stdout and "labkit got ['lab']" in run.stdout, run.stderr
+
+
+def test_a_torch_that_is_too_old_is_replaced(course):
+    write_wheel(course / "wheels", "torch", "2.3.0")
+    subprocess.run([sys.executable, "-m", "venv", str(course / ".venv")], check=True)
+    old = course / "wheels" / "torch-2.3.0-py3-none-any.whl"
+    subprocess.run([pythons(course)[0], "-m", "pip", "install", "--no-index", "-q", str(old)], check=True)
+    assert offline(course).returncode == 0
+    assert "torch==2.13.0" in installed(course)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has to avoid CUDA builds")
+def test_a_damaged_cpu_build_does_not_bring_the_general_one(course):
+    (course / "wheels" / "torch-2.13.0+cpu-py3-none-any.whl").write_bytes(b"half a file")
+    run = offline(course)
+    assert "Something went wrong while installing" in one_sentence(run)
+    assert "No CPU build" not in run.stdout and "torch" not in installed(course)
+
+
 @POSIX
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_installation_is_finished_by_the_next_run(course, how):
@@ -241,6 +284,7 @@ def one_sentence(run: subprocess.CompletedProcess) -> str:
 def test_no_package_index_is_one_sentence(course):
     run = lab(course, PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0")
     assert "connect to the internet, or use `--offline FOLDER`" in one_sentence(run)
+    assert "No CPU build" not in run.stdout
 
 
 def test_an_empty_offline_folder_is_one_sentence(course, tmp_path):

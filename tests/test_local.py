@@ -1,6 +1,8 @@
 """Loading, chatting and streaming through the real model; what cannot work is said in one sentence, early."""
 
 import functools
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -61,6 +63,21 @@ def test_a_stream_that_is_left_early_leaves_no_thread(pair):
     for _ in local.stream("Tell a very long story.", **pair, max_new_tokens=200):
         break
     assert not [thread for thread in threading.enumerate() if thread.name == "labkit-stream"]
+
+
+@pytest.mark.parametrize("where", ["in the main thread", "in a thread of its own"])
+def test_leaving_python_in_the_middle_of_an_answer_is_calm(course_cache, where):
+    program = """
+import sys, threading, time
+from labkit import local
+pieces = local.stream("Tell a very long story.", max_new_tokens=2000)
+next(pieces)
+if sys.argv[1] != "in the main thread":
+    threading.Thread(target=lambda: [None for _ in pieces], daemon=True).start()
+    time.sleep(0.5)
+"""
+    done = subprocess.run([sys.executable, "-c", program, where], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
 
 
 def test_a_stream_never_sets_the_callers_event(pair):

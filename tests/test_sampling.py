@@ -78,6 +78,11 @@ def test_values_out_of_range_are_refused_by_name(wrong):
         sampling.probabilities(torch.zeros(3), **wrong)
 
 
+def test_scores_of_several_positions_are_refused():
+    with pytest.raises(LabError, match=r"not \(1, 3\)"):
+        sampling.probabilities(torch.zeros(1, 3))
+
+
 def test_next_tokens_ranks_and_marks_what_is_cut(course_cache):
     table = sampling.next_tokens(*model_and_tokenizer(), "The capital of France is", n=5, top_k=2)
     assert table.token.iloc[0] == " Paris"

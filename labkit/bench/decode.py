@@ -106,8 +106,11 @@ def _server() -> Any:
 
 
 def _llama(service: Any, messages: Any, new_tokens: int = _NEW_TOKENS) -> dict[str, float]:
-    """llama.cpp's own timings for one answer; its prompt cache is off, or the second prefill would read nothing."""
-    body = {"messages": messages, "max_tokens": new_tokens, "temperature": 0, "cache_prompt": False}
+    """llama.cpp's own timings for one answer of exactly `new_tokens` tokens.
+
+    Its prompt cache is off, or the second prefill would read nothing.
+    """
+    body = {"messages": messages, "max_tokens": new_tokens, "temperature": 0, "cache_prompt": False, "ignore_eos": True}
     request = urllib.request.Request(
         f"{service.url}/v1/chat/completions",
         json.dumps(body).encode(),

@@ -37,21 +37,25 @@ def chat(
 
 
 class _Chat:
-    """The conversation, its controls, and the one thread that writes an answer."""
+    """The conversation, its controls, and the thread that writes the answer in hand.
+
+    An answer is known by its own stop event. `_current` is the one that may still speak: Clear forgets it at once, and
+    what a slow thread brings later is dropped.
+    """
 
     def __init__(self, reply: Callable[..., Iterator[str]], system: str | None) -> None:
         self._reply = reply
         self._first = [{"role": "system", "content": system}] if system else []
         self._messages: list[dict[str, str]] = list(self._first)
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._current: threading.Event | None = None
+        self._lock = threading.RLock()
         self._entry = base.control(ipywidgets.Text, "You", "", placeholder="Ask something, then press Enter")
         self._send = ipywidgets.Button(description="Send", tooltip="Send the question", button_style="primary")
         self._halt = ipywidgets.Button(description="Stop", tooltip="Stop the answer", disabled=True)
         self._clear = ipywidgets.Button(description="Clear", tooltip="Forget this conversation")
         self._output = base.panel()
         self._send.on_click(self._ask)
-        self._halt.on_click(lambda _: self._stop.set())
+        self._halt.on_click(self._stop)
         self._clear.on_click(self._forget)
         with warnings.catch_warnings():
             # ipywidgets 8 would rather have `observe`, which also fires when the field merely loses the focus.
@@ -64,42 +68,68 @@ class _Chat:
 
     def _ask(self, _: Any = None) -> None:
         question = self._entry.value.strip()
-        if not question or (self._thread and self._thread.is_alive()):
-            return
-        self._entry.value = ""
-        self._messages.append({"role": "user", "content": question})
-        self._stop.clear()
-        self._send.disabled, self._halt.disabled = True, False
-        self._thread = threading.Thread(target=self._answer, daemon=True, name="labkit-chat")
-        self._thread.start()
+        with self._lock:
+            if not question or self._current:
+                return
+            self._entry.value = ""
+            self._messages.append({"role": "user", "content": question})
+            stop = self._current = threading.Event()
+            self._busy(True)
+        arguments = (list(self._messages), stop)
+        threading.Thread(target=self._answer, args=arguments, daemon=True, name="labkit-chat").start()
 
-    def _answer(self) -> None:
+    def _answer(self, messages: list[dict[str, str]], stop: threading.Event) -> None:
         """Runs in the thread: the page stays alive, and Stop is heard."""
-        text, pieces, began, drawn = "", 0, time.monotonic(), 0.0
-        self._draw("", "reading ...")
+        text, began, drawn = "", time.monotonic(), 0.0
+        self._show(stop, "", "reading ...")
         try:
-            for piece in self._reply(list(self._messages), stop=self._stop):
-                text, pieces = text + piece, pieces + 1
+            for piece in self._reply(messages, stop=stop):
+                text += piece
+                if self._current is not stop:
+                    return
                 if time.monotonic() - drawn > _REDRAW_S:
                     drawn = time.monotonic()
-                    self._draw(text, "writing ...")
-            seconds = time.monotonic() - began
-            self._messages.append({"role": "assistant", "content": text})
-            ending = "stopped" if self._stop.is_set() else "done"
-            self._draw(note=f"{ending}: {len(text.split())} words in {seconds:.1f} s")
+                    self._show(stop, text, "writing ...")
         except Exception as error:
-            # The question goes as well: the next one starts from the conversation that worked.
-            self._messages.pop()
-            self._draw(failure=base.problem(error))
-        finally:
-            self._send.disabled, self._halt.disabled = False, True
+            self._end(stop, None, failure=base.problem(error))
+        else:
+            ending = "stopped" if stop.is_set() else "done"
+            self._end(stop, text, note=f"{ending}: {len(text.split())} words in {time.monotonic() - began:.1f} s")
+
+    def _show(self, stop: threading.Event, unfinished: str, note: str) -> None:
+        with self._lock:
+            if self._current is stop:
+                self._draw(unfinished, note)
+
+    def _end(self, stop: threading.Event, text: str | None, note: str = "", failure: str = "") -> None:
+        """Keep the answer, or, where it failed, forget the question too: the next starts from what worked."""
+        with self._lock:
+            if self._current is not stop:
+                return
+            self._current = None
+            if text is None:
+                self._messages.pop()
+            else:
+                self._messages.append({"role": "assistant", "content": text})
+            self._busy(False)
+            self._draw(note=note, failure=failure)
+
+    def _stop(self, _: Any) -> None:
+        with self._lock:
+            if self._current:
+                self._current.set()
 
     def _forget(self, _: Any) -> None:
-        self._stop.set()
-        if self._thread:
-            self._thread.join(timeout=10)
-        self._messages = list(self._first)
-        self._draw()
+        with self._lock:
+            if self._current:
+                self._current.set()
+            self._current = None
+            self._messages = list(self._first)
+            self._busy(False)
+            self._draw()
+
+    def _busy(self, busy: bool) -> None:
+        self._send.disabled, self._halt.disabled = busy, not busy
 
     def _draw(self, unfinished: str | None = None, note: str = "", failure: str = "") -> None:
         lines = [_line(message["role"], message["content"]) for message in self._messages]

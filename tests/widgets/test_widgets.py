@@ -118,8 +118,41 @@ def test_chat_stops_when_asked():
     say(view, "a second question is ignored while an answer runs")
     view.parts["stop"].click()
     wait(view)
+    for thread in [thread for thread in threading.enumerate() if thread.name == "labkit-chat"]:
+        thread.join(timeout=5)
     assert "stopped:" in view.parts["output"].value
     assert not [thread for thread in threading.enumerate() if thread.name == "labkit-chat"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_clear_does_not_wait_and_what_comes_later_is_dropped(fails):
+    may_go_on, ended = threading.Event(), threading.Event()
+
+    def reply(messages, stop):
+        if messages[-1]["content"] != "old":
+            yield "new answer"
+            return
+        try:
+            may_go_on.wait(timeout=20)
+            if fails:
+                raise LabError("too late")
+            yield "old answer"
+        finally:
+            ended.set()
+
+    view = labkit.widgets.chat(reply=reply)
+    say(view, "old")
+    began = time.monotonic()
+    view.parts["clear"].click()
+    assert time.monotonic() - began < 2
+    assert "No messages yet." in view.parts["output"].value
+    say(view, "new")
+    wait(view)
+    shown = view.parts["output"].value
+    may_go_on.set()
+    assert ended.wait(timeout=20)
+    time.sleep(0.2)
+    assert "new answer" in shown and view.parts["output"].value == shown
 
 
 def test_enter_sends():
