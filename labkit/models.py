@@ -248,7 +248,7 @@ def _from_hub(entry: catalogue.Entry, *, quiet: bool) -> Path:
 
     from labkit import network
 
-    if not network.hub_answers():
+    if not network.answers(network.HUB):
         raise LabError(
             f"{entry.title} is not in your Hugging Face cache and the Hub does not answer: connect to the internet, or "
             "leave out model= to use the course model."

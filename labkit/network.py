@@ -1,4 +1,4 @@
-"""One question, asked once and answered within two seconds: does the Hugging Face Hub answer?
+"""One question, asked once and answered within two seconds: does a host answer?
 
 Trying a library call and catching the failure would cost 23 seconds of retries on a dead network, so nothing here does.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 import socket
 
+HUB = "huggingface.co"
 
-@functools.lru_cache(maxsize=1)
-def hub_answers(host: str = "huggingface.co", seconds: float = 2.0) -> bool:
+
+@functools.lru_cache
+def answers(host: str, seconds: float = 2.0) -> bool:
     """Whether port 443 of `host` opens within `seconds`, name resolution included. Asked once a process."""
     import threading
 

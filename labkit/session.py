@@ -81,7 +81,7 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
             "huggingface_hub was imported before labkit.start(): restart the kernel, then run this cell first."
         )
     note = ""
-    if mode == "live" and not network.hub_answers():
+    if mode == "live" and not network.answers(network.HUB):
         mode, note = "local", " (the Hub does not answer)"
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
