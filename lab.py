@@ -335,7 +335,7 @@ def answers(address):
 
 def pip(environment, arguments):
     # On a terminal pip shows its progress bars; in a log file they would be noise.
-    calm = [] if sys.stdout.isatty() else ["--quiet"]
+    calm = [] if sys.stdout.isatty() else ["--quiet", "--progress-bar", "off"]
     command = [python(), "-m", "pip", "install", "--no-warn-script-location", "--log", LOG] + calm + arguments
     run(command, environment, "installing")
 

