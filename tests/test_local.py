@@ -65,6 +65,7 @@ def test_a_stream_that_is_left_early_leaves_no_thread(pair):
     assert not [thread for thread in threading.enumerate() if thread.name == "labkit-stream"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["in the main thread", "in a thread of its own"])
 def test_leaving_python_in_the_middle_of_an_answer_is_calm(course_cache, where):
     program = """

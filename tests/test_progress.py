@@ -70,6 +70,7 @@ def test_a_newer_file_is_refused_and_left_alone():
     assert progress.file().read_text(encoding="utf-8") == newer
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_kill_in_the_middle_leaves_a_readable_file():
     progress.record("05.1", "correct")

@@ -34,6 +34,7 @@ def outputs(file: Path) -> list[str]:
     return ["".join(o.get("text", "") for o in cell.outputs) for cell in cells if cell.cell_type == "code"]
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing_and_a_change_is_stored(tmp_path):
     clock = "import time, os; print(time.time_ns(), object(), os.getcwd())"
     file = write(tmp_path, "print(1, object())", clock, "{1: 2}", tags={1: "nbval-ignore-output"})

@@ -24,6 +24,7 @@ import labkit
 from labkit import LabError
 from labkit.classroom import processes, records, services
 
+pytestmark = pytest.mark.slow  # all of it is waiting for processes
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has neither file modes nor these signals")
 
 

@@ -36,6 +36,7 @@ RICH = [
 ]
 
 
+@pytest.mark.slow
 def test_a_true_notebook_passes_and_its_figures_are_told(stored, strict_pytest):
     file = stored("rich.ipynb", *RICH)
     done = strict_pytest(file)
@@ -124,6 +125,7 @@ def test_a_lesson_is_also_linted(stored, strict_pytest):
     assert "there is no heading `## Summary`. [closing]" in out
 
 
+@pytest.mark.slow
 def test_no_notebook_is_no_success(strict_pytest, tmp_path):
     assert strict_pytest(tmp_path).returncode == 5
 
