@@ -10,6 +10,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 
 def convert(gguf: Path, folder: Path) -> None:
@@ -30,29 +31,47 @@ def convert(gguf: Path, folder: Path) -> None:
         pass
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32, **options)
-    tokenizer = _tokenizer(source, context=model.config.max_position_embeddings)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
-    )
+    special = _special_tokens(gguf)
+    tokenizer = _tokenizer(source, special, context=model.config.max_position_embeddings)
+    numbers = {f"{name}_token_id": special[name] for name in ("bos", "eos", "pad")}
+    for name, token in numbers.items():
+        setattr(model.config, name, token)
+    model.generation_config = GenerationConfig(**numbers)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def _tokenizer(source: dict[str, object], context: int):
-    """The GGUF's tokenizer, with what the conversion drops put back."""
+def _tokenizer(source: dict[str, Any], special: dict[str, int], context: int) -> Any:
+    """The GGUF's tokenizer, with what the conversion drops or mistakes put right: the same files by any transformers."""
+    from tokenizers.decoders import ByteLevel as Decoder
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(**source)
     # A GGUF names its pre-tokenizer ("smollm") without describing it, and transformers falls back to GPT-2's. SmolLM2
     # splits numbers into single digits first, as llama.cpp's own reading of the same file does.
-    tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
-        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
-    )
+    backend = tokenizer.backend_tokenizer
+    backend.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+    # transformers 5.15 adds what SentencePiece vocabularies want: a decoder that turns the character U+2581 into a
+    # space, and an unknown token in the place of a byte that has none.
+    backend.decoder = Decoder()
+    backend.model.byte_fallback = backend.model.fuse_unk = False
+    backend.model.unk_token = None
+    # ... and takes the start token for the end token, and has no padding token at all.
+    for name, token in special.items():
+        setattr(tokenizer, f"{name}_token", tokenizer.convert_ids_to_tokens(token))
     tokenizer.model_max_length = context
     return tokenizer
+
+
+def _special_tokens(gguf: Path) -> dict[str, int]:
+    """The ids of the start (bos), end (eos), padding and unknown tokens, as the file itself names them."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(gguf).fields
+    names = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
+    return {short: int(fields[f"tokenizer.ggml.{name}_token_id"].contents()) for short, name in names.items()}
 
 
 def main() -> int:

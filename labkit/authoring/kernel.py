@@ -11,7 +11,11 @@ from typing import Any
 
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.asynchronous import AsyncKernelClient
-from jupyter_client.channels import AsyncZMQSocketChannel
+
+try:
+    from jupyter_client.channels import AsyncZMQSocketChannel
+except ImportError:  # jupyter_client 7, which Colab has, where the plain one waits asynchronously
+    from jupyter_client.channels import ZMQSocketChannel as AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Type, default
