@@ -196,6 +196,19 @@ TEXTS = [
 ]
 
 
+def test_the_special_tokens_are_those_of_the_file(course_cache):
+    """transformers 5.15 takes the start token for the end token when it reads a GGUF."""
+    from transformers import AutoTokenizer, GenerationConfig
+
+    folder = models.ensure(quiet=True)
+    tokenizer, generation = AutoTokenizer.from_pretrained(folder), GenerationConfig.from_pretrained(folder)
+    ids = {"bos": 1, "eos": 2, "pad": 2}  # SmolLM2's <|im_start|>, <|im_end|>, <|im_end|>
+    for owner in (tokenizer, generation):
+        assert {name: getattr(owner, f"{name}_token_id") for name in ids} == ids
+    assert tokenizer.unk_token_id == 0
+    assert tokenizer.decode(tokenizer("a\u2581b")["input_ids"]) == "a\u2581b"
+
+
 def test_both_engines_read_the_same_tokens(course_cache):
     """transformers' own conversion loses SmolLM2's splitting of numbers; llama.cpp reads the file without a loss."""
     from transformers import AutoTokenizer
