@@ -43,7 +43,7 @@ def convert(gguf: Path, folder: Path) -> None:
 
 
 def _tokenizer(source: dict[str, Any], special: dict[str, int], context: int) -> Any:
-    """The GGUF's tokenizer, with what the conversion drops or mistakes put right: the same files by any transformers."""
+    """The GGUF's tokenizer, with what the conversion drops or mistakes put right: the same by any transformers."""
     from tokenizers.decoders import ByteLevel as Decoder
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
     from transformers import AutoTokenizer

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labkit import catalogue, machine, memory, models
+from labkit import catalogue, machine, models, planning
 from labkit.errors import LabError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def load(model: str | None = None, dtype: str | None = None) -> tuple[PreTrained
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
     dtype = dtype or models.dtype_for(entry, here)
-    memory.require_memory(entry, dtype, here)
+    planning.require_memory(entry, dtype, here)
     folder = models.ensure(entry.name)
     options: dict[str, Any] = {"dtype": torch_dtype(dtype)}
     if here.device == "cuda":

@@ -1,7 +1,7 @@
 """How many bytes a language model needs, from its shape alone: weights, KV cache, activations, training state.
 
 Knows shapes and arithmetic; needs no torch and no download. Knows nothing of what this machine has (`machine`) or of
-which models there are (`catalogue`): only `require_memory` brings them together. GB is 10^9 bytes, GiB is 2^30.
+which models there are (`catalogue`): `planning` brings them together. GB is 10^9 bytes, GiB is 2^30.
 """
 
 from __future__ import annotations
@@ -9,13 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labkit.errors import LabError
-
-if TYPE_CHECKING:
-    from labkit.catalogue import Entry
-    from labkit.machine import Machine
 
 # Bits that one number takes. int4 is stored in blocks of 32 numbers that share one 16-bit scale: 4 + 16/32 bits.
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "int4": 4.5}
@@ -255,32 +251,29 @@ def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, al
     )
 
 
-def require_memory(entry: Entry, dtype: str, machine: Machine, tokens: int = 512) -> None:
-    """Raise LabError, before anything is loaded, when the model and `tokens` tokens do not fit what is free now.
+def training_bytes(shape: Shape, *, trainable: int | None = None, dtype: str = "fp32") -> dict[str, int]:
+    """What training holds before the first activation: all weights in `dtype`, and AdamW's states in fp32.
 
-    The message has both numbers and the largest chat model of the catalogue that fits and needs no permission. An
-    NVIDIA GPU's memory and the main memory count together: what one cannot take goes into the other.
+    `trainable` parameters are trained: all of them unless given (an adapter's few, kept in fp32 beside the weights).
+
+    >>> mistral_7b = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False)
+    >>> sum(training_bytes(mistral_7b).values()) / 1e9  # everything, in fp32
+    115.867713536
+    >>> sum(training_bytes(mistral_7b, trainable=20_971_520, dtype="int4").values()) / 1e9  # an adapter on 4 bits
+    4.409018624
+
+    Activations come on top; they grow with batch and text.
+    Source: Rajbhandari et al. 2020, section 3.1, https://arxiv.org/abs/1910.02054
     """
-    free = machine.available_bytes()
-    if machine.device == "cuda" and machine.gpu:
-        free += machine.gpu.memory_bytes
-    if (needed := inference_bytes(entry.shape, dtype=dtype, tokens=tokens).total) <= free:
-        return
-    advice = "close other programs and notebooks, then try again"
-    if fits := _largest_that_fits(free, dtype, tokens):
-        advice += f', or choose a model that fits, such as model="{fits.name}"'
-    needed_gb, free_gb = math.ceil(needed / 1e8) / 10, math.floor(free / 1e8) / 10
-    raise LabError(f"{entry.title} in {dtype} needs {needed_gb} GB of memory and {free_gb} GB are free: {advice}.")
-
-
-def _largest_that_fits(free: int, dtype: str, tokens: int) -> Entry | None:
-    from labkit import catalogue
-
-    open_chat_models = [entry for entry in catalogue.all() if entry.value("chat") and not entry.value("gated")]
-    for entry in sorted(open_chat_models, key=lambda entry: entry.parameters, reverse=True):
-        if inference_bytes(entry.shape, dtype=dtype, tokens=tokens).total <= free:
-            return entry
-    return None
+    parameters = parameter_count(shape)
+    adapter = 0 if trainable is None else 4 * _count(trainable, "parameters")
+    states = optimizer_bytes(parameters if trainable is None else trainable)
+    return {
+        "weights": weights_bytes(parameters, dtype),
+        "adapter": adapter,
+        "gradients": states // 3,
+        "AdamW": states - states // 3,
+    }
 
 
 def _computes_in(dtype: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit import catalogue, machine, memory, models, network
+from labkit import catalogue, machine, models, network, planning
 from labkit.errors import LabError
 
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
@@ -89,7 +89,7 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     dtype = models.dtype_for(entry, here)
     if _started is None or _started.model.name != entry.name:
         # Once it is loaded, it would have to fit a second time.
-        memory.require_memory(entry, dtype, here)
+        planning.require_memory(entry, dtype, here)
     lab = Lab(lesson, mode, here, entry, models.ensure(entry.name), _TORCH_NAMES[dtype])
     _started = lab
     print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, dtype)} · {entry.title}")

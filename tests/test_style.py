@@ -15,9 +15,9 @@ ROOT = assets.CHECKOUT
 # From the ground up; a module may import its own layer and those below it, at any level of nesting.
 LAYERS = [
     {"errors", "assets", "cache", "network"},
-    {"catalogue", "memory", "machine", "tokens"},
+    {"catalogue", "memory", "machine", "planning", "tokens"},
     {"classroom", "models", "conversion"},
-    {"local", "sampling"},
+    {"local", "sampling", "families"},
     {"exercises", "widgets", "progress"},
     {"session", "doctor", "authoring", "work", "fetch", "bench", "cli"},
 ]
