@@ -19,8 +19,8 @@ _HOMES = {
     "____": ("labkit.exercises.engine", "____"),
 }
 _MODULES = {
-    *("assets", "catalogue", "doctor", "exercises", "local", "machine"),
-    *("memory", "models", "sampling", "tokens", "widgets"),
+    *("assets", "catalogue", "doctor", "exercises", "families", "licences", "local", "machine"),
+    *("memory", "models", "planning", "sampling", "tokens", "widgets"),
 }
 
 if TYPE_CHECKING:

@@ -1,4 +1,5 @@
 """The models that the course speaks of: one TOML file each in `assets/catalogue`, each fact with a source and a date.
+Statements about several of them, about vendors and benchmarks are in `assets/facts.toml`.
 
 Knows what was published, where it was read, when, and whether that could be confirmed. Knows nothing of the Hub's
 state today, of weights (`models`) or of bytes (`memory`). A file is read when it is first asked for.
@@ -12,10 +13,13 @@ import functools
 import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit import assets, memory
 from labkit.errors import LabError
+
+if TYPE_CHECKING:
+    import pandas
 
 DEFAULT = "smollm2-135m-instruct"
 
@@ -158,6 +162,32 @@ def _files() -> dict[str, Path]:
 @functools.cache
 def _entry(name: str) -> Entry:
     return load(_files()[name])
+
+
+def fact(name: str) -> Fact:
+    """A statement of `assets/facts.toml` about models, vendors or benchmarks. LabError for an unknown name.
+
+    >>> fact("openai-notice").confirmed
+    True
+    """
+    known = {key: table for key, table in _statements().items() if key != "score"}
+    if name not in known:
+        raise LabError(f"There is no fact {name!r}: there are {', '.join(known)}.")
+    return _fact(assets.path("facts.toml"), name, known[name])
+
+
+def scores(benchmark: str | None = None) -> pandas.DataFrame:
+    """Published benchmark scores in per cent: model, benchmark, method, value, measured_by, year, source, seen,
+    confirmed, note. One row a measurement, of one `benchmark` or of all."""
+    import pandas
+
+    table = pandas.DataFrame(_statements()["score"]).fillna({"note": ""})
+    return table if benchmark is None else table[table.benchmark == benchmark].reset_index(drop=True)
+
+
+@functools.cache
+def _statements() -> dict[str, Any]:
+    return tomllib.loads(assets.path("facts.toml").read_text(encoding="utf-8"))
 
 
 def load(file: Path) -> Entry:

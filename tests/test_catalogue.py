@@ -147,3 +147,24 @@ def test_the_readme_names_every_key():
     keys = {key for entry in ENTRIES for key in entry.facts if not key.startswith("embedded_")}
     keys |= {field.name for field in fields(memory.Shape)} | {field.name for field in fields(catalogue.Fact)}
     assert [key for key in sorted(keys) if f"`{key}`" not in readme] == []
+
+
+def test_statements_have_sources_and_dates():
+    names = [name for name in catalogue._statements() if name != "score"]
+    assert len(names) >= 10
+    for name in names:
+        statement = catalogue.fact(name)
+        assert statement.source.startswith("https://") and datetime.date(2026, 11, 1) <= statement.seen
+        assert statement.confirmed or statement.note
+    with pytest.raises(LabError, match="There is no fact 'x': there are mistral-7b-beats"):
+        catalogue.fact("x")
+
+
+def test_scores_say_who_measured_and_how():
+    table = catalogue.scores()
+    assert set(table.model) <= set(catalogue.names())
+    assert table.value.between(0, 100).all() and table.year.between(2018, 2030).all()
+    assert table.source.str.startswith("https://").all() and table.measured_by.str.len().all()
+    assert (table.confirmed | (table.note != "")).all()
+    assert not table.duplicated(["model", "benchmark", "method", "measured_by"]).any()
+    assert set(catalogue.scores("MMLU").benchmark) == {"MMLU"}

@@ -15,8 +15,8 @@ ROOT = assets.CHECKOUT
 # From the ground up; a module may import its own layer and those below it, at any level of nesting.
 LAYERS = [
     {"errors", "assets", "cache", "network"},
-    {"catalogue", "memory", "machine", "planning", "tokens"},
-    {"classroom", "models", "conversion"},
+    {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing"},
+    {"classroom", "models", "conversion", "privacy"},
     {"local", "sampling", "families"},
     {"exercises", "widgets", "progress"},
     {"session", "doctor", "authoring", "work", "fetch", "bench", "cli"},

@@ -1,7 +1,19 @@
 """The course's widgets. Each is one call that ends a cell, with the plain function that it wraps beside it."""
 
+from labkit.widgets.break_even import break_even
 from labkit.widgets.chat import chat
+from labkit.widgets.licence_explorer import licence_explorer
+from labkit.widgets.memory_planner import memory_planner
+from labkit.widgets.router_view import router_view
 from labkit.widgets.sampling_playground import sampling_playground
 from labkit.widgets.token_explorer import token_explorer
 
-__all__ = ["chat", "sampling_playground", "token_explorer"]
+__all__ = [
+    "break_even",
+    "chat",
+    "licence_explorer",
+    "memory_planner",
+    "router_view",
+    "sampling_playground",
+    "token_explorer",
+]

@@ -17,12 +17,18 @@ import nbformat
 from labkit import assets
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
-START = "import labkit, labkit.widgets\nlab = labkit.start('00')\nmodel, tokenizer = labkit.local.load()"
+START = (
+    "import labkit, labkit.families, labkit.widgets\nlab = labkit.start('00')\nmodel, tokenizer = labkit.local.load()"
+)
 QUESTION_HERE = "Ask something, then press Enter"
 WIDGETS = {
     "widget-token-explorer": "labkit.widgets.token_explorer(tokenizer)",
     "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, 'Once upon a time')",
     "widget-chat": "labkit.widgets.chat(model, tokenizer)",
+    "widget-memory-planner": "labkit.widgets.memory_planner('mistral-7b', free_gb=16)",
+    "widget-licence-explorer": "labkit.widgets.licence_explorer(use='train_another_model_on_outputs')",
+    "widget-break-even": "labkit.widgets.break_even()",
+    "widget-router-view": "labkit.widgets.router_view(labkit.families.as_mixtral(model), tokenizer)",
 }
 
 
@@ -56,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _widgets(lab: Lab, target: Path) -> None:
-    with lab.page("widgets.ipynb", width=1000, height=1600) as page:
+    with lab.page("widgets.ipynb", width=1000, height=3200) as page:
         lab.run_all(page)
         page.get_by_role("slider").first.wait_for()
         page.get_by_placeholder(QUESTION_HERE).wait_for()

@@ -8,14 +8,18 @@ from tests.browser.pictures import QUESTION_HERE, ask, widget_notebook
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def test_the_three_widgets_answer_the_learner(chromium, course_cache, tmp_path):
+def test_the_widgets_answer_the_learner(chromium, course_cache, tmp_path):
     folder = learners_folder(tmp_path / "course", [])
     widget_notebook(folder / "work" / "widgets.ipynb")
-    with jupyterlab(folder, chromium) as lab, lab.page("widgets.ipynb", width=1000, height=1600) as page:
+    with jupyterlab(folder, chromium) as lab, lab.page("widgets.ipynb", width=1000, height=3200) as page:
         lab.run_all(page)
         tokens(page)
         sampling(page)
         chat(page)
+        planner(page)
+        break_even(page)
+        licences(page)
+        router(page)
         assert lab.outside() == []
 
 
@@ -59,3 +63,44 @@ def chat(page) -> None:
     page.get_by_placeholder(QUESTION_HERE).focus()
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.textContent") == "Send"
+
+
+def planner(page) -> None:
+    page.get_by_text("7,241,732,096 parameters, 16 GB free").wait_for()
+    page.get_by_label("Model", exact=True).select_option("LLaMA-2-70B")
+    page.get_by_text("68,976,648,192 parameters").wait_for()
+    free = page.get_by_label("Free memory (GB)")
+    free.fill("64")
+    free.press("Enter")
+    page.get_by_text("64 GB free").wait_for()
+    assert page.get_by_text("does not fit", exact=True).count() == 3
+
+
+def break_even(page) -> None:
+    page.get_by_text("10,000 requests a month", exact=True).wait_for()
+    rent = page.get_by_label("Rented GPU (USD an hour)")
+    rent.fill("0.1")
+    rent.press("Enter")
+    page.get_by_text("273 USD").wait_for()  # 73 for the month and 200 for the hands
+    rent.fill("-1")
+    rent.press("Enter")
+    page.get_by_text("gpu_usd_per_hour cannot be -1").wait_for()
+
+
+def licences(page) -> None:
+    page.get_by_text("section 1.b.v").wait_for()
+    page.get_by_label("Licence, or a model").select_option("MIT License")
+    page.get_by_text("not legal advice").wait_for()
+    page.get_by_text("Train another model on its outputs? Yes.").wait_for()
+
+
+def router(page) -> None:
+    page.get_by_text("Layer 0", exact=True).wait_for()
+    layer = page.get_by_role("slider").last
+    layer.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("Layer 1", exact=True).wait_for()
+    text = page.get_by_label("Text (press Enter)")
+    text.fill("")
+    text.press("Enter")
+    page.get_by_text("There is no text: write at least one word.").wait_for()

@@ -1,0 +1,111 @@
+"""Who does this program talk to, and what would it say? Connections as the system counts them, and a listener.
+
+Knows sockets and processes. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_EVERY_S = 0.01  # how often `watch` looks; a connection that opens and closes in between is missed
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One end of a connection: the process that holds it, and the address and port at the other end."""
+
+    pid: int
+    own_port: int
+    address: str
+    port: int
+
+
+def connections(*, loopback: bool = False) -> set[Connection]:
+    """What this process and all its children are connected to now, TCP and UDP, as the operating system tells it.
+
+    Other machines only, unless `loopback`: then also connections that stay on this one.
+    """
+    import psutil
+
+    this, found = psutil.Process(), set()
+    for process in (this, *this.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            for each in process.net_connections(kind="inet"):
+                if each.raddr and (loopback or not ipaddress.ip_address(each.raddr.ip.split("%")[0]).is_loopback):
+                    found.add(Connection(process.pid, each.laddr.port, each.raddr.ip, each.raddr.port))
+    return found
+
+
+@contextlib.contextmanager
+def watch(*, loopback: bool = False) -> Iterator[set[Connection]]:
+    """Collect every connection seen while the block runs, looking a hundred times a second: `with watch() as seen:`."""
+    seen: set[Connection] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while True:
+            seen.update(connections(loopback=loopback))
+            if done.wait(_EVERY_S):
+                return
+
+    thread = threading.Thread(target=look, name="labkit-watch", daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+        seen.update(connections(loopback=loopback))
+
+
+@dataclass
+class Caught:
+    """What a listener wrote down: `url` is where it listens; the rest is the last request."""
+
+    url: str
+    method: str = ""
+    path: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+@contextlib.contextmanager
+def listen() -> Iterator[Caught]:
+    """Stand in for a provider on this machine, and write down what a client sends: `with listen() as caught:`.
+
+    Speaks just enough of the OpenAI protocol for a chat call to succeed. Nothing leaves the machine.
+    """
+    answer = {"role": "assistant", "content": "This listener writes down what it is sent, and knows no answer."}
+    reply = {"object": "chat.completion", "model": "listener", "id": "1", "created": 0}
+    reply |= {"choices": [{"index": 0, "message": answer, "finish_reason": "stop"}], "usage": None}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            caught.method, caught.path, caught.headers = "POST", self.path, dict(self.headers)
+            with contextlib.suppress(ValueError):
+                caught.body = json.loads(raw)
+            content = json.dumps(reply).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing: the learner sees what was caught, not a server's log."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        caught = Caught(f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield caught
+        finally:
+            server.shutdown()
