@@ -30,6 +30,7 @@ _LABELS = {
     "hands_on_hours_per_month": "Your hours a month",
     "usd_per_hands_on_hour": "Your hour (USD)",
 }
+_PLOT = "padding:0 20px 0 8px"
 
 
 def break_even(assumptions: pricing.Assumptions | None = None) -> base.View:
@@ -50,11 +51,12 @@ def break_even(assumptions: pricing.Assumptions | None = None) -> base.View:
 
 def _control(name: str, value: Any) -> Any:
     if name == "requests_per_month":
-        power = math.log10(max(10, value))
-        options = {"min": 1, "max": 8, "step": 0.1, "readout_format": ",.0f"}
-        return base.control(ipywidgets.FloatLogSlider, _LABELS[name], 10**power, **options)
+        value = max(10.0, value)
+        options = {"min": 1, "max": max(8.0, math.log10(value)), "step": 0.1, "readout_format": ",.0f"}
+        return base.control(ipywidgets.FloatLogSlider, _LABELS[name], value, **options)
     if isinstance(value, tuple):
-        known = pricing.CLOSED if name == "closed" else pricing.HOSTED
+        closed, hosted = pricing.CLOSED + pricing.MORE_CLOSED, pricing.HOSTED + pricing.MORE_HOSTED
+        known = closed if name == "closed" else hosted
         options = [(f"{model} ({provider})", (provider, model)) for provider, model in dict.fromkeys([value, *known])]
         return base.control(ipywidgets.Dropdown, _LABELS[name], value, options=options)
     return base.control(ipywidgets.FloatText, _LABELS[name], float(value))
@@ -68,8 +70,8 @@ def _read(controls: dict[str, Any]) -> pricing.Assumptions:
 
 def _render(given: pricing.Assumptions) -> str:
     costs = pricing.monthly_usd(given)
-    cheapest, dearest = min(costs, key=costs.get), max(costs.values())
-    lines = "".join(_bar(way, usd, dearest, way == cheapest) for way, usd in costs.items())
+    cheapest, decades = min(costs, key=costs.get), max(1, math.ceil(math.log10(max(1, *costs.values()))))
+    lines = "".join(_bar(way, usd, decades, way == cheapest) for way, usd in costs.items()) + _axis(decades)
     head = f"<p><b>{given.requests_per_month:,.0f} requests a month</b>, prices of {pricing.AS_OF:%Y-%m-%d}</p>"
     machines = {kind: pricing.machines_needed(given, kind) for kind in ("gpu", "own")}
     need = f"<p>That takes {machines['gpu']:,} rented GPU(s) or {machines['own']:,} machine(s) of your own.</p>"
@@ -77,12 +79,27 @@ def _render(given: pricing.Assumptions) -> str:
     return base.block(head + bars + need + _crossings(given))
 
 
-def _bar(way: str, usd: float, dearest: float, cheapest: bool) -> str:
-    width = 100 * usd / dearest if dearest else 0
+def _bar(way: str, usd: float, decades: int, cheapest: bool) -> str:
+    width = 100 * math.log10(max(1, usd)) / decades
     bar = f'<div style="height:14px;width:{width:.2f}%;background:rgba(66,133,244,.75);border-radius:2px"></div>'
-    said = f"{usd:,.0f} USD" + (" <b>cheapest</b>" if cheapest else "")
+    said = f"{usd:,.0f} USD" if usd >= 100 else f"{usd:,.2f} USD"
+    said += " <b>cheapest</b>" if cheapest else ""
     name = f'<td style="width:24%;text-align:right;white-space:nowrap">{base.escape(way)}</td>'
-    return f'<tr>{name}<td style="padding:0 8px">{bar}</td><td style="width:30%;white-space:nowrap">{said}</td></tr>'
+    row = f'{name}<td style="{_PLOT}">{bar}</td><td style="width:30%;white-space:nowrap">{said}</td>'
+    return f"<tr>{row}</tr>"
+
+
+def _axis(decades: int) -> str:
+    """The scale below the bars: from 1 USD, each mark ten times the one before."""
+    marks = "".join(_mark(power, 100 * power / decades) for power in range(decades + 1))
+    scale = f'<div style="position:relative;height:1.4em;font-size:.8em;{base.FAINT}">{marks}</div>'
+    return f'<tr><td></td><td style="{_PLOT}">{scale}</td><td style="{base.FAINT}">USD, log scale</td></tr>'
+
+
+def _mark(power: int, left: float) -> str:
+    group = min(power // 3, 4)
+    said = f"{10 ** (power - 3 * group)}{('', 'k', 'M', 'B', 'T')[group]}"
+    return f'<span style="position:absolute;left:{left:.2f}%;transform:translateX(-50%)">{said}</span>'
 
 
 def _crossings(given: pricing.Assumptions) -> str:
@@ -90,6 +107,12 @@ def _crossings(given: pricing.Assumptions) -> str:
     for way in ("rented GPU", "own machine"):
         for service in ("closed API", "hosted open model"):
             volume = pricing.break_even_requests_per_month(given, service, way)
-            when = f"from {volume:,.0f} requests a month" if volume else "at no volume up to a billion requests"
+            when = (
+                f"from {volume:,.0f} requests a month"
+                if volume
+                else "at no volume up to a billion requests or 10,000 machines"
+            )
+            when = "at any volume" if volume == 1 else when
             said.append(f"<li>{base.escape(way)} costs no more than the {base.escape(service)} {when}</li>")
-    return f"<ul>{''.join(said)}</ul>"
+    steps = "Machines come in whole numbers: just after each further one the order may turn back for a while."
+    return f"<ul>{''.join(said)}</ul><p>{steps}</p>"
