@@ -1,0 +1,102 @@
+"""The local Hub as a service: one process a user, read-only, on 127.0.0.1, for the unmodified `huggingface_hub` client.
+
+`local_hub()` joins it; `python -m labkit.classroom.hub` is its process; `labkit hub` shows it at a terminal.
+Knows how to run it. What it answers is in `hub_api`; what is in it, in `hub_repos`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import threading
+import time
+
+from labkit.classroom import services
+from labkit.classroom.host import host, new_key
+from labkit.classroom.hub_repos import NOT_THE_HUB
+from labkit.errors import LabError
+
+TOKEN = "hf_course_learner"
+
+
+def local_hub(*, port: int = 0) -> services.Service:
+    """The running Hub, started if needed. `.environment()` has what sends the client there: set it before any import.
+
+    Raises LabError when it cannot start, or `port` is taken.
+    """
+    return services.join("hub", port=port)
+
+
+def _environment(service: services.Service) -> dict[str, str]:
+    """Its own HF_HOME, since the client's cache does not know one Hub from another, and a token that is nobody's."""
+    from labkit import cache
+
+    return {
+        "HF_ENDPOINT": service.url,
+        "HF_HOME": str(cache.subfolder("local-hub")),
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-m", "labkit.classroom.hub"]
+
+
+services.register("hub", _command, environment=_environment)
+
+
+def main(argv: list[str]) -> int:
+    """The process of the service: serve until nobody uses it."""
+    import uvicorn
+
+    from labkit import models
+    from labkit.classroom.hub_api import application
+    from labkit.classroom.hub_repos import repositories
+
+    parser = argparse.ArgumentParser(prog="python -m labkit.classroom.hub", description=__doc__.splitlines()[0])
+    parser.add_argument("--service", required=True, help="the name of the service")
+    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--linger", type=float, default=services.LINGER_S, help="seconds to wait for a next user")
+    options = parser.parse_args(argv)
+    try:
+        app = application(repositories(models.ensure(quiet=True)))
+        listener = socket.create_server(("127.0.0.1", options.port))
+    except LabError as problem:
+        print(f"labkit: {problem}", file=sys.stderr)
+        return 1
+    except OSError:
+        print(f"labkit: Port {options.port} is in use: choose another with --port, or leave it out.", file=sys.stderr)
+        return 1
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", h11_max_incomplete_event_size=64 * 1024))
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    # The key is for services that want one; this Hub knows users by the course's tokens, as the real one does.
+    host(options.service, f"http://127.0.0.1:{listener.getsockname()[1]}", new_key(), linger=options.linger)
+    os._exit(0)
+
+
+def hub(argv: list[str]) -> int:
+    """`labkit hub`: start or join the local Hub, print how to use it, stay until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="labkit hub", description="A small read-only Hub on this machine.")
+    parser.add_argument("--port", type=int, default=0, help="use this port (default: any free one)")
+    service = local_hub(port=parser.parse_args(argv).port)
+    print(service.url)
+    for name, value in service.environment().items():
+        print(f"  export {name}={value}")
+    print(f"{NOT_THE_HUB}. Ctrl-C ends this.", flush=True)
+    try:
+        while services.is_alive(service):
+            time.sleep(1)
+    except KeyboardInterrupt:
+        services.leave(service.name)
+        print("\nYou left; the Hub ends within a minute, unless a lesson uses it.", flush=True)
+        return 0
+    raise LabError("The local Hub has ended: run `python lab.py hub` again.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
