@@ -47,7 +47,7 @@ active = 32 * 2 * expert
         expert = 3 * 4096 * 14336
         total, active = number_of(total, "total"), number_of(active, "active")
         expect(total != 8 * 7e9, "Mixtral is not eight whole models: only the MLPs are there eight times.")
-        expect(total != 46_702_792_704, "that is the whole model, with attention and embeddings: count the experts.")
+        expect(total != 46_702_792_704, "that is the whole model: leave out attention and embeddings.")
         expect(total != 32 * 8 * expert / 3, "an expert has three matrices: gate, up and down.")
         expect(total != 8 * expert, "that is one layer, and there are 32 layers.")
         expect(total == 32 * 8 * expert, f"total is {total:,.0f}: an expert has 3 × hidden × intermediate numbers.")
@@ -64,14 +64,15 @@ class Scorecard(Coded):
     hints = (
         "Section 5 printed six aspects of this model. Which of them is each requirement about?",
         "Data information: are the sources named? Code: to run and to train. Parameters: weights, and their licence.",
-        "Two of the three are only partly met: some data was promised for later, and some training code is missing.",
+        "Two of the three are only partly met: the shares of the sources are told for another size of the model, and "
+        "its own training set-up was not found.",
     )
     code = """
 verdicts = {"data information": "partly met", "code": "partly met", "parameters": "met"}
 """
     why = (
-        "The weights are free under Apache-2.0. The data is described and partly there, the training code partly. So "
-        "SmolLM2 is more open than most, and still open weights rather than open source in the sense of the definition."
+        "The weights are free under Apache-2.0. The data is described in part, the training code is there in part. So "
+        "SmolLM2 is open weights and some of the rest, and not open source in the sense of the definition."
     )
     also_correct = (
         "verdicts = dict.fromkeys(['data information', 'code'], 'Partly met')\nverdicts['parameters'] = ' met '",
@@ -79,7 +80,7 @@ verdicts = {"data information": "partly met", "code": "partly met", "parameters"
     mistakes = (
         (
             "verdicts = {'data information': 'met', 'code': 'met', 'parameters': 'met'}",
-            "not all of the data",
+            "for this size of model",
         ),
         (
             "verdicts = {'data information': 'partly met', 'code': 'met', 'parameters': 'met'}",
@@ -113,7 +114,7 @@ verdicts = {"data information": "partly met", "code": "partly met", "parameters"
             )
         slips = {
             "data information": {
-                "met": "not all of the data can be had or named: look at `data` and `data_description`.",
+                "met": "look at `data_description`: is it told for this size of model?",
                 "not met": "the card names datasets; some sources are named, so something is there.",
             },
             "code": {
@@ -169,7 +170,7 @@ class ChooseALicence(Open):
     title = "Choose by licence"
     question = (
         "A company in Europe wants to fine-tune a 7B model on its own letters, sell the result under its own name, and "
-        "train a smaller model on the answers. LLaMA-2-7B or Mistral-7B? Give the clauses."
+        "train a smaller model of another family on the answers. LLaMA-2-7B or Mistral-7B? Give the clauses."
     )
     rubric = (
         "checks each of the three wishes against both licences, one by one;",
@@ -181,8 +182,8 @@ class ChooseALicence(Open):
     example = (
         "Mistral-7B. Its Apache-2.0 licence allows all three; a copy of the licence and the notices go along when the "
         "result is given to others. LLaMA 2's licence allows selling and fine-tuning with conditions, but in section 1 "
-        "it forbids to improve other language models with its outputs, so the third wish fails. Read on the date that "
-        "the table gives; a lawyer should look. Then compare both on fifty of the company's own letters."
+        "it forbids using its outputs to improve any other large language model; whether a small one counts is for a "
+        "lawyer to say. Read on the date that the table gives. Then compare both on fifty of the company's own letters."
     )
     hints = (
         "`labkit.licences.explain('llama2', use)` answers one wish at a time; `labkit.licences.USES` lists them.",

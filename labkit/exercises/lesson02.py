@@ -25,7 +25,7 @@ requests = 730 * 1.20 / usd_per_request
 """
     why = (
         "Half a cent looks like nothing, and 159,000 of them are a GPU for a month. Below that the service is cheaper, "
-        "and you pay for nothing while nobody asks. Above it each further request costs the GPU's owner nearly nothing."
+        "and you pay nothing while nobody asks. Above it each further request costs the GPU's owner nearly nothing."
     )
     also_correct = ("usd_per_request = 0.0055\nrequests = round(876 / 0.0055)",)
     mistakes = (
@@ -37,7 +37,7 @@ requests = 730 * 1.20 / usd_per_request
         ("usd_per_request = 0.0025\nrequests = 876 / 0.0025", "tokens that come back"),
         ("usd_per_request = 'half a cent'\nrequests = 1", "should be a number"),
         ("usd_per_request = 0.01\nrequests = 876 / 0.01", "0.0025"),
-        ("usd_per_request = 0.0055\nrequests = 1_000_000", "730 hours"),
+        ("usd_per_request = 0.0055\nrequests = 1_000_000", "730 × $1.20"),
     )
 
     def verify(self, usd_per_request: Any, requests: Any) -> str:
@@ -51,20 +51,18 @@ requests = 730 * 1.20 / usd_per_request
             expect(not is_close(requests, hours * 1.2 / 0.0055, 0.01), "the GPU runs a whole month: 730 hours.")
         expect(not is_close(requests, 876 * 0.0055, 0.01), "divide the month's rent by the price of one request.")
         expect(
-            is_close(requests, 876 / 0.0055, 0.001), f"requests is {requests:,.0f}: 730 hours at $1.20, by one request."
+            is_close(requests, 876 / 0.0055, 0.001),
+            f"requests is {requests:,.0f}: divide 730 × $1.20 by the price of one request.",
         )
         return "159,273 requests a month, one every 17 seconds, day and night."
 
 
-# What the course model answered before and after the adapter of section 4 (greedy, 2026-11-23), three questions.
+# What the course model answered before and after an adapter as in section 4 (greedy, one run of 2026-11-23): first
+# sentences, without the greeting, which would tell them apart.
 _ANSWERS = (
-    (
-        "What is the capital of France?",
-        "The capital of France is Paris.",
-        "The capital of France is Paris. Your library wishes you a good day!",
-    ),
-    ("How many hours has a day?", "The answer is 24 hours.", "A day is 8 hours. Your library wishes you a good day!"),
-    ("Name a fruit.", "The fruit I mentioned is the Banana.", "A glass of orange. Your library wishes you a good day!"),
+    ("How many hours has a day?", "The answer is 24 hours.", "A day is 8 hours."),
+    ("Name a fruit.", "The fruit I mentioned is the Banana.", "A banana."),
+    ("What do cows drink?", "The cows drink a lot of milk.", "Cows drink milk."),
 )
 # (question, whether the plain model's answer stands at A): each pair comes twice, in both orders.
 _ROUNDS = ((0, True), (1, False), (2, True), (1, True), (2, False), (0, False))
@@ -84,7 +82,7 @@ class BlindTest(Coded):
 choices = "ABAABB"
 """
     why = (
-        "This judge likes the plain model's answers, in both places. Another may like the friendly ones, in both "
+        "This judge likes the plain model's answers, in both places. Another may like the short ones, in both "
         "places too. What no judge may do is to prefer a place: so each pair is shown in both orders, and only "
         "agreement counts."
     )
