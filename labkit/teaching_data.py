@@ -36,7 +36,7 @@ def load(name: str, split: str) -> list[dict[str, Any]]:
     """The rows of one split, in the order of its file. LabError for an unknown set or split.
 
     >>> load("notes", "train")[1]["answer"]
-    '{"name": "Yusuf Flores", "amount": 407, "date": "13 August"}'
+    '{"name": "Yusuf Flores", "amount": 407, "date": "13/8"}'
     """
     return [json.loads(line) for line in file(name, split).read_text(encoding="utf-8").splitlines()]
 

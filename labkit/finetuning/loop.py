@@ -157,9 +157,12 @@ class Run:
 
     def loader(self) -> Any:
         """torch's DataLoader over the examples in the run's order, for `accelerator.prepare`."""
+        import torch
         from torch.utils.data import DataLoader
 
-        return DataLoader(self.examples, self.settings.batch, sampler=self.order, collate_fn=self._collate)
+        # With a generator of its own it draws nothing from torch's, whose state a resumed run has just put back.
+        own = {"sampler": self.order, "collate_fn": self._collate, "generator": torch.Generator()}
+        return DataLoader(self.examples, self.settings.batch, **own)
 
     def learning_rate_factor(self, step: int) -> float:
         """What the learning rate is multiplied by at a step (from 0): up to 1, then down to 0."""

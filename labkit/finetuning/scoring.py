@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # For a model that was not trained on the task: what to do, in full.
 FULL_INSTRUCTION = (
-    "Copy the name and the amount from the note, and write its day as month-day in digits. Answer only with JSON, as in "
-    '{"name": "Ann Lee", "amount": 12.5, "date": "04-09"}'
+    "Copy the name and the amount from the note, and write its date in digits, as day/month. Answer only with JSON, as in "
+    '{"name": "Ann Lee", "amount": 12.5, "date": "9/4"}'
 )
 _NEW_TOKENS = 40
 Row = dict[str, Any]

@@ -57,7 +57,9 @@ def test_the_mask_made_visible(tokenizer):
 
 
 def test_a_batch_is_padded_on_the_left():
-    batch = finetuning.collate([{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}], pad=2)
+    batch = finetuning.collate(
+        [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}], pad=2
+    )
     assert batch["input_ids"].tolist() == [[5, 6, 7], [2, 2, 8]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
     assert batch["labels"].tolist() == [[-100, 6, 7], [-100, -100, 8]]

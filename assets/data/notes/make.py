@@ -39,12 +39,16 @@ Murphy Nash Nelson Novak Olsen Ortiz Owen Park Patel Perez Perry Quinn Ramos Ree
 Santos Schmidt Scott Shah Silva Singh Sousa Stein Stone Tanaka Taylor Torres Turner Vargas Vega Vogel Wagner Walker Ward
 Weber West White Wilson Winter Wolf Wood Wright Young Zimmer
 """.split()
-THINGS = """
+THINGS = (
+    """
 a bicycle|a blue lamp|a camera|a chair|a coat|a cooking class|a desk|a drum|a garden table|a guitar|a kettle|a ladder
 a mirror|a printer|a rug|a sewing machine|a telescope|a tent|a used piano|a violin|an old radio|new curtains|new tyres
 piano lessons|the boat trip|the broken window|the cake|the flowers|the heating|the hotel room|the museum visit
 the new keyboard|the taxi|the tickets|the train ride|two paintings
-""".strip().replace("\n", "|").split("|")
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+)
 
 # Easy: name, amount and day in the order of the answer. Medium: in another order. Hard: with a number that is neither.
 TEMPLATES = {
@@ -86,10 +90,10 @@ def days() -> list[str]:
     return found
 
 
-def month_and_day(date: str) -> str:
-    """`14 March` as the answers want it, and ISO 8601 writes it in a year: `03-14`."""
+def in_digits(date: str) -> str:
+    """`14 March` as the answers want it: `14/3`."""
     day, month = date.split()
-    return f"{MONTHS.index(month) + 1:02d}-{int(day):02d}"
+    return f"{day}/{MONTHS.index(month) + 1}"
 
 
 def pools(values: list[str], draw: random.Random) -> dict[str, list[str]]:
@@ -108,7 +112,7 @@ def turns(values: list[str], draw: random.Random):
 
 
 def rows(split: str, own: dict[str, list[str]], draw: random.Random) -> list[dict[str, str]]:
-    """The notes of one split, each with its answer: name and amount as the note has them, the day as `03-14`, as JSON."""
+    """The notes of one split, each with its answer: name and amount as the note has them, the day as `14/3`, as JSON."""
     templates = HELD_OUT if split == "template" else TEMPLATES
     names, found = {key: turns(values, draw) for key, values in own.items()}, []
     template, thing = turns(list(templates), draw), turns(THINGS, draw)
@@ -120,7 +124,7 @@ def rows(split: str, own: dict[str, list[str]], draw: random.Random) -> list[dic
         other = draw.choice([n for n in range(2, 60) if str(n) not in (amount, date.split()[0])])
         note = templates[which].format(**values, other=other, currency=draw.choice(CURRENCIES))
         level = LEVELS.get(which[0]) or LEVEL_OF_HELD_OUT[which]
-        answer = f'{{"name": "{name}", "amount": {amount}, "date": "{month_and_day(date)}"}}'
+        answer = f'{{"name": "{name}", "amount": {amount}, "date": "{in_digits(date)}"}}'
         found.append({"id": f"{split}-{number:03d}", "template": which, "level": level, "note": note, "answer": answer})
     return found
 
