@@ -24,7 +24,6 @@ ALL_LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 
 @functools.cache
 def _layer_class() -> Any:
-    import torch
     from torch import nn
 
     class LoRALinear(nn.Module):
@@ -58,7 +57,7 @@ def _layer_class() -> Any:
 
 
 def lora_linear(base: torch.nn.Linear, rank: int = 8, alpha: float = 16) -> torch.nn.Module:
-    """The layer `LoRALinear` around `base`, which is frozen and shared. LabError unless 1 <= rank <= its smaller side."""
+    """The layer `LoRALinear` around `base`, which is frozen. LabError unless 1 <= rank <= its smaller side."""
     smaller = min(base.in_features, base.out_features)
     if not 1 <= rank <= smaller:
         raise LabError(f"The rank of this layer can be 1 to {smaller}, its smaller side, not {rank}.")

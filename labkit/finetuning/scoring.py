@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # For a model that was not trained on the task: what to do, in full.
 FULL_INSTRUCTION = (
-    "Copy the name and the amount from the note, and write its date in digits, as day/month. Answer only with JSON, as in "
-    '{"name": "Ann Lee", "amount": 12.5, "date": "9/4"}'
+    "Copy the name and the amount from the note, and write its date in digits, as day/month. "
+    'Answer only with JSON, as in {"name": "Ann Lee", "amount": 12.5, "date": "9/4"}'
 )
 _NEW_TOKENS = 40
 Row = dict[str, Any]
@@ -58,7 +58,7 @@ def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
     >>> f"{low:.3f} to {high:.3f}"
     '0.835 to 0.986'
 
-    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953. LabError unless 0 <= correct <= total, total > 0.
+    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953. LabError unless 0 <= correct <= total.
     """
     if total < 1 or not 0 <= correct <= total:
         raise LabError(f"{correct} of {total} is no share: correct must be from 0 to total, and total above 0.")

@@ -22,32 +22,37 @@ CURRENCIES = ("euros", "dollars", "pounds")
 SIZES = {"train": 240, "validation": 60, "test": 200, "template": 100}
 SHARES = {"train": 0.45, "validation": 0.1, "test": 0.3, "template": 0.15}
 
-FIRST_NAMES = """
-Adam Agnes Ahmed Alan Alice Amina Amy Andrea Anna Anton Arthur Ben Bella Boris Bruno Carla Carlos Cecilia Chris Clara
-Daniel David Diana Diego Elena Elias Emil Emma Erik Eva Fatima Felix Fiona Frank Gloria Grace Greta Hanna Harry Helen
-Henry Hugo Ian Ida Ines Irene Isaac Ivan Jack Jacob Jane Jasmine Jonas Josef Julia Kamal Karen Karl Kevin Laura Lena Leo
-Leon Lily Linda Lisa Louis Lucas Lucy Luis Maja Marco Maria Mark Martin Max Maya Mia Miguel Mila Mona Nadia Nina Noah Nora
-Olga Oliver Omar Oscar Paul Paula Pedro Peter Petra Rachel Ravi Rita Robert Rosa Ruth Salma Sam Samir Sara Simon Sofia
-Stefan Susan Tara Theo Thomas Tina Tom Vera Victor Wanda Yara Yusuf Zoe
-""".split()
-FAMILY_NAMES = """
-Adler Ahlberg Alvarez Anders Baker Barros Becker Bell Bennett Berg Blanco Brandt Brooks Brown Carter Castro Clark Cohen
-Cole Costa Cruz Dahl Davis Diaz Doyle Duarte Duval Ellis Evans Farah Fischer Flores Ford Foster Franco Garcia Gibson Gomez
-Grant Gray Green Haddad Hall Hansen Harris Hassan Hayes Hill Hoffman Holm Hughes Hunt Jensen Jones Kaplan Keller Kelly Khan
-King Klein Kumar Lang Larsen Lee Lewis Lind Lopez Lund Marino Martinez Mason Mendez Meyer Miller Moore Morales Moreno Morgan
-Murphy Nash Nelson Novak Olsen Ortiz Owen Park Patel Perez Perry Quinn Ramos Reed Reyes Rivera Rogers Romero Ross Rossi Russo
-Santos Schmidt Scott Shah Silva Singh Sousa Stein Stone Tanaka Taylor Torres Turner Vargas Vega Vogel Wagner Walker Ward
-Weber West White Wilson Winter Wolf Wood Wright Young Zimmer
-""".split()
-THINGS = (
+
+def listed(text: str, at: str | None = None) -> list[str]:
+    """The parts of a text between spaces, or between `at`: lists read better without quotes."""
+    return [part for line in text.strip().splitlines() for part in line.split(at)]
+
+
+FIRST_NAMES = listed("""
+Adam Agnes Ahmed Alan Alice Amina Amy Andrea Anna Anton Arthur Ben Bella Boris Bruno Carla Carlos Cecilia Chris
+Clara Daniel David Diana Diego Elena Elias Emil Emma Erik Eva Fatima Felix Fiona Frank Gloria Grace Greta Hanna
+Harry Helen Henry Hugo Ian Ida Ines Irene Isaac Ivan Jack Jacob Jane Jasmine Jonas Josef Julia Kamal Karen Karl
+Kevin Laura Lena Leo Leon Lily Linda Lisa Louis Lucas Lucy Luis Maja Marco Maria Mark Martin Max Maya Mia Miguel
+Mila Mona Nadia Nina Noah Nora Olga Oliver Omar Oscar Paul Paula Pedro Peter Petra Rachel Ravi Rita Robert Rosa Ruth
+Salma Sam Samir Sara Simon Sofia Stefan Susan Tara Theo Thomas Tina Tom Vera Victor Wanda Yara Yusuf Zoe
+""")
+FAMILY_NAMES = listed("""
+Adler Ahlberg Alvarez Anders Baker Barros Becker Bell Bennett Berg Blanco Brandt Brooks Brown Carter Castro Clark
+Cohen Cole Costa Cruz Dahl Davis Diaz Doyle Duarte Duval Ellis Evans Farah Fischer Flores Ford Foster Franco Garcia
+Gibson Gomez Grant Gray Green Haddad Hall Hansen Harris Hassan Hayes Hill Hoffman Holm Hughes Hunt Jensen Jones
+Kaplan Keller Kelly Khan King Klein Kumar Lang Larsen Lee Lewis Lind Lopez Lund Marino Martinez Mason Mendez Meyer
+Miller Moore Morales Moreno Morgan Murphy Nash Nelson Novak Olsen Ortiz Owen Park Patel Perez Perry Quinn Ramos Reed
+Reyes Rivera Rogers Romero Ross Rossi Russo Santos Schmidt Scott Shah Silva Singh Sousa Stein Stone Tanaka Taylor
+Torres Turner Vargas Vega Vogel Wagner Walker Ward Weber West White Wilson Winter Wolf Wood Wright Young Zimmer
+""")
+THINGS = listed(
     """
 a bicycle|a blue lamp|a camera|a chair|a coat|a cooking class|a desk|a drum|a garden table|a guitar|a kettle|a ladder
 a mirror|a printer|a rug|a sewing machine|a telescope|a tent|a used piano|a violin|an old radio|new curtains|new tyres
 piano lessons|the boat trip|the broken window|the cake|the flowers|the heating|the hotel room|the museum visit
 the new keyboard|the taxi|the tickets|the train ride|two paintings
-""".strip()
-    .replace("\n", "|")
-    .split("|")
+""",
+    "|",
 )
 
 # Easy: name, amount and day in the order of the answer. Medium: in another order. Hard: with a number that is neither.
@@ -112,7 +117,7 @@ def turns(values: list[str], draw: random.Random):
 
 
 def rows(split: str, own: dict[str, list[str]], draw: random.Random) -> list[dict[str, str]]:
-    """The notes of one split, each with its answer: name and amount as the note has them, the day as `14/3`, as JSON."""
+    """The notes of one split, each with its answer as JSON: name and amount as the note has them, the day as `14/3`."""
     templates = HELD_OUT if split == "template" else TEMPLATES
     names, found = {key: turns(values, draw) for key, values in own.items()}, []
     template, thing = turns(list(templates), draw), turns(THINGS, draw)
