@@ -19,8 +19,8 @@ _HOMES = {
     "____": ("labkit.exercises.engine", "____"),
 }
 _MODULES = {
-    *("assets", "catalogue", "doctor", "exercises", "families", "licences", "local", "machine"),
-    *("memory", "models", "planning", "sampling", "tokens", "widgets"),
+    *("assets", "cards", "catalogue", "doctor", "exercises", "families", "finetuning", "licences", "local", "machine"),
+    *("memory", "models", "planning", "sampling", "teaching_data", "tokens", "widgets"),
 }
 
 if TYPE_CHECKING:

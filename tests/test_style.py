@@ -14,10 +14,11 @@ ROOT = assets.CHECKOUT
 
 # From the ground up; a module may import its own layer and those below it, at any level of nesting.
 LAYERS = [
-    {"errors", "assets", "cache", "network"},
-    {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing"},
+    {"errors", "assets", "cache", "network", "teaching_data"},
+    {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing", "cards"},
     {"classroom", "models", "conversion", "privacy"},
     {"local", "sampling", "families"},
+    {"finetuning"},
     {"exercises", "widgets", "progress"},
     {"session", "doctor", "authoring", "work", "fetch", "bench", "cli"},
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import subprocess
@@ -63,7 +64,7 @@ def test_there_is_enough_of_every_difficulty():
         assert len({row["id"] for row in found}) == len({row["note"] for row in found}) == len(found)
 
 
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = [datetime.date(2026, month, 1).strftime("%B") for month in range(1, 13)]
 
 
 @pytest.mark.parametrize("split", NOTES)

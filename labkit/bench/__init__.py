@@ -21,6 +21,7 @@ from labkit.errors import LabError
 SECTIONS = {
     "startup": "import, start() and model loading, seconds",
     "decode": "prefill and decode: labkit, bare transformers and llama.cpp",
+    "finetuning": "five seeds of lesson 07, the loop against a bare one, stored curves (half an hour)",
     "lessons": "each lesson, end to end: seconds and peak memory",
 }
 

@@ -47,8 +47,8 @@ def with_adapter(
 def to_gguf(model: Any, target: Path, *, file_type: str = "Q8_0", name: str | None = None) -> Path:
     """Write a merged transformers model as a GGUF file for llama.cpp, in one step; `target`.
 
-    The shipped GGUF of the course model (or of the catalogue's `name`) is the template: its tokenizer, chat template and
-    sizes are copied, its tensors replaced. F16 keeps 16 bits a weight, Q8_0 8.5; norms stay fp32.
+    The shipped GGUF of the course model (or of the catalogue's `name`) is the template: its tokenizer, chat template
+    and sizes are copied, its tensors replaced. F16 keeps 16 bits a weight, Q8_0 8.5; norms stay fp32.
     LabError when the adapter is not merged yet, the model is not of the template's shape, or there is no such type.
     """
     if file_type not in FILE_TYPES:

@@ -12,7 +12,7 @@ import functools
 import hashlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,11 +95,13 @@ def train(
     folder: Path | None = None,
     fresh: bool = False,
     quiet: bool = False,
+    watch: Callable[[int], None] | None = None,
 ) -> History:
     """Train the parameters of `model` that ask for gradients on `examples` (of `chat.encode`), in place.
 
     `pad` is the tokenizer's padding token. With a `folder`, a checkpoint is written there every `save_every` steps, and
-    a second call with the same settings and data goes on where the first was interrupted or killed.
+    a second call with the same settings and data goes on where the first was interrupted or killed. `watch` is called
+    with the number of each step that is done.
     Raises LabError when there is nothing to train or too little data, or the folder holds another run.
     """
     import torch
@@ -124,6 +126,8 @@ def train(
             schedule.step()
             optimizer.zero_grad()
         run.record(loss)
+        if watch and engine.sync_gradients:
+            watch(run.done)
     return run.history
 
 

@@ -1,7 +1,7 @@
 """Learning from pairs: DPO's loss by hand, and how often a model prefers the chosen answer.
 
-Rafailov et al. 2023, "Direct Preference Optimization", https://arxiv.org/abs/2305.18290, equation 7. The reference model
-is the same model with its adapter switched off, so there is one set of weights in memory.
+Rafailov et al. 2023, "Direct Preference Optimization", https://arxiv.org/abs/2305.18290, equation 7. The reference
+model is the same model with its adapter switched off, so there is one set of weights in memory.
 Knows pairs and probabilities. Knows nothing of the course's tone data but its fields.
 """
 
@@ -22,7 +22,7 @@ Pair = tuple[chat.Example, chat.Example]
 
 
 def encode_pair(row: Mapping[str, str], tokenizer: Any) -> Pair:
-    """The chosen and the rejected conversation of a row with `prompt`, `chosen` and `rejected`, as training examples."""
+    """The chosen and the rejected conversation of a row (`prompt`, `chosen`, `rejected`), as training examples."""
     asked = {"role": "user", "content": row["prompt"]}
     both = [[asked, {"role": "assistant", "content": row[which]}] for which in ("chosen", "rejected")]
     return chat.encode(both[0], tokenizer), chat.encode(both[1], tokenizer)

@@ -3,6 +3,7 @@
 from labkit.widgets.break_even import break_even
 from labkit.widgets.chat import chat
 from labkit.widgets.licence_explorer import licence_explorer
+from labkit.widgets.lora_explorer import lora_explorer
 from labkit.widgets.memory_planner import memory_planner
 from labkit.widgets.router_view import router_view
 from labkit.widgets.sampling_playground import sampling_playground
@@ -12,6 +13,7 @@ __all__ = [
     "break_even",
     "chat",
     "licence_explorer",
+    "lora_explorer",
     "memory_planner",
     "router_view",
     "sampling_playground",

@@ -1,0 +1,81 @@
+"""Several processes: the same curve as one, parameters dealt out; and the arithmetic for several devices."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit import assets, catalogue, memory
+from labkit.errors import LabError
+from labkit.finetuning import distributed, scaling
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_loss_curve_of_one():
+    one, two = distributed.losses(1, batch=4, steps=5), distributed.losses(2, batch=4, steps=5)
+    assert len(one) == 5 and one[-1] < one[0]
+    assert two == pytest.approx(one, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_each_of_two_processes_holds_half_of_the_parameters():
+    found = distributed.shards(2)
+    whole = sum(parameter.numel() for parameter in distributed.small_model().parameters())
+    assert [rank["rank"] for rank in found] == [0, 1]
+    assert [rank["of"] for rank in found] == [whole, whole]
+    assert sum(rank["parameters"] for rank in found) == whole and found[0]["parameters"] == whole // 2
+
+
+def test_what_cannot_be_shared_is_told():
+    with pytest.raises(LabError, match="cannot be shared equally by 3"):
+        distributed.losses(3, batch=4)
+    with pytest.raises(LabError, match="1 or more"):
+        distributed.shards(0)
+
+
+@pytest.mark.parametrize("name", scaling.MODELS)
+def test_one_device_holds_what_memory_counts(name):
+    shape = catalogue.get(name).shape
+    assert scaling.per_device_bytes(shape) == sum(memory.training_bytes(shape).values())
+    assert scaling.per_device_bytes(shape) == 16 * memory.parameter_count(shape)
+
+
+@pytest.mark.parametrize("method", scaling.METHODS)
+def test_more_devices_hold_less_each_but_never_less_than_a_layer(method):
+    shape = catalogue.get("llama-2-70b").shape
+    held = [scaling.per_device_bytes(shape, devices=count, method=method) for count in (2, 4, 8, 16, 100_000)]
+    assert held == sorted(held, reverse=True)
+    dtype = {"full": "bf16", "lora": "bf16", "qlora": "int4"}[method]
+    # One layer of 80, and the embedding and output matrices and the last norm.
+    outside = 2 * shape.vocab * shape.hidden + shape.hidden
+    gathered = (memory.parameter_count(shape) - outside) // 80 + outside
+    assert memory.weights_bytes(gathered, dtype) < held[-1] < 1.02 * memory.weights_bytes(gathered, dtype)
+
+
+@pytest.mark.skipif(assets.checkout() is None, reason="docs are in a checkout")
+@pytest.mark.parametrize("machines", ["one-machine", "two-machines"])
+def test_the_configuration_files_are_accelerates(machines):
+    import yaml
+    from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    file = assets.CHECKOUT / "docs" / f"fsdp-{machines}.yaml"
+    config = load_config_from_file(str(file))
+    assert isinstance(config, ClusterConfig) and config.num_processes == 8 * config.num_machines
+    assert set(yaml.safe_load(file.read_text(encoding="utf-8"))) <= set(vars(config))
+    known = vars(FullyShardedDataParallelPlugin()).keys() | {"offload_params", "version"}
+    given = {name.removeprefix("fsdp_") for name in config.fsdp_config}
+    assert given - {"offload_params", "version"} <= known, given - known
+
+
+@pytest.mark.skipif(assets.checkout() is None, reason="docs are in a checkout")
+def test_the_page_on_scaling_has_the_computed_numbers():
+    page = (assets.CHECKOUT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    for method in scaling.METHODS:
+        for name, row in scaling.table(method=method).iterrows():
+            line = f"| {catalogue.get(name).title} | " + " | ".join(f"{value:,.1f}" for value in row) + " |"
+            assert line in page, line
+
+
+def test_an_unknown_method_is_told():
+    with pytest.raises(LabError, match="full, lora, qlora"):
+        scaling.per_device_bytes(catalogue.get("mistral-7b").shape, method="dpo")
