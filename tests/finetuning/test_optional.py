@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import tiny
 import torch
@@ -45,6 +47,8 @@ def test_trls_trainer_masks_and_learns_the_same_examples(course_cache, tmp_path,
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
     model = LlamaForCausalLM(LlamaConfig(**sizes, vocab_size=len(tokenizer), eos_token_id=2, pad_token_id=2))
     data = [{"prompt": finetuning.messages(row)[:2], "completion": finetuning.messages(row)[2:]} for row in rows]
+    file = tmp_path / "data.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in data), encoding="utf-8")
     settings = SFTConfig(
         output_dir=str(tmp_path),
         max_steps=2,
@@ -58,7 +62,11 @@ def test_trls_trainer_masks_and_learns_the_same_examples(course_cache, tmp_path,
         disable_tqdm=True,
     )
     lora = LoraConfig(r=4, target_modules=list(finetuning.ATTENTION), task_type="CAUSAL_LM")
-    options = {"args": settings, "train_dataset": Dataset.from_list(data), "peft_config": lora}
+    options = {
+        "args": settings,
+        "train_dataset": Dataset.from_json(str(file), cache_dir=str(tmp_path)),
+        "peft_config": lora,
+    }
     trainer = SFTTrainer(model=model, processing_class=tokenizer, **options)
     batch = trainer.data_collator([trainer.train_dataset[place] for place in range(4)])
     ours = [finetuning.encode(finetuning.messages(row), tokenizer) for row in rows]
