@@ -47,6 +47,10 @@ class Checkpoints:
         from safetensors.torch import save_file
 
         target = self.folder / f"step-{step:06d}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # The weights twice (now and the best), and AdamW's two averages; torch tells of a full disk in its own words.
+        needed = 5 * sum(4 * value.numel() for value in trained(model).values()) + 1_000_000
+        cache.require_space(self.folder, needed, "A checkpoint")
         hook = accelerator.register_save_state_pre_hook(lambda models, weights, _: weights.clear())
         try:
             with cache.replacing(target) as part:

@@ -6,7 +6,6 @@ The picture is plain SVG from a plain function. Knows numbers. Knows nothing of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 150, 40, 18
 
@@ -74,7 +73,7 @@ class Live:
             self._bar.close()
 
 
-def _in_notebook() -> Any:
+def _in_notebook() -> bool:
     import sys
 
     if "IPython" not in sys.modules:

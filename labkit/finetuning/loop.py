@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -205,7 +206,7 @@ class Run:
         mean = sum(self._parts) / len(self._parts)
         self.history.losses.append(self._engine.reduce(mean, "mean").item())
         self._parts = []
-        if not all(map(_is_number, self.history.losses[-1:])):
+        if not math.isfinite(self.history.losses[-1]):
             raise LabError("The loss is no number any more: begin again with a smaller learning rate.")
         if self.settings.check_every and self.done % self.settings.check_every == 0:
             self._check()
@@ -276,7 +277,3 @@ def mean_loss(model: Any, examples: Sequence[chat.Example], *, pad: int = 0, bat
 
 def _device(model: Any) -> Any:
     return next(model.parameters()).device
-
-
-def _is_number(loss: float) -> bool:
-    return loss == loss and abs(loss) != float("inf")
