@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import urllib.request
 
@@ -72,6 +73,17 @@ def ask(url: str, key: str, messages: list[dict[str, str]]) -> str:
         return json.load(answer)["choices"][0]["message"]["content"]
 
 
+@functools.cache
+def merged_course_model():
+    """The course model with random numbers from an adapter in its weights: the file must hold them too."""
+    model, tokenizer = local.load(dtype="fp32")
+    weight = model.model.layers[3].self_attn.q_proj.weight
+    before = weight.detach().clone()
+    merged = filled(adapters.with_adapter(model), seed=1, scale=0.02).merge_and_unload()
+    assert not torch.allclose(weight, before, atol=1e-4), "the adapter changed nothing: the test would show nothing"
+    return merged, tokenizer
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("file_type", adapters.FILE_TYPES)
 def test_the_merged_model_answers_the_same_in_llama_cpp(course_cache, tmp_path, file_type):
@@ -79,11 +91,7 @@ def test_the_merged_model_answers_the_same_in_llama_cpp(course_cache, tmp_path, 
     from labkit.classroom import services
     from labkit.classroom.server import model_server
 
-    model, tokenizer = local.load(dtype="fp32")
-    weight = model.model.layers[3].self_attn.q_proj.weight
-    before = weight.detach().clone()
-    merged = filled(adapters.with_adapter(model), seed=1, scale=0.02).merge_and_unload()
-    assert not torch.allclose(weight, before, atol=1e-4), "the adapter changed nothing: the test would show nothing"
+    merged, tokenizer = merged_course_model()
     file = finetuning.to_gguf(merged, tmp_path / "merged.gguf", file_type=file_type)
     assert file.stat().st_size / merged.num_parameters() == pytest.approx(
         {"F16": 2, "Q8_0": 1.0625}[file_type], rel=0.02
