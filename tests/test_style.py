@@ -16,7 +16,7 @@ ROOT = assets.CHECKOUT
 LAYERS = [
     {"errors", "assets", "cache", "network"},
     {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing"},
-    {"classroom", "models", "conversion", "privacy"},
+    {"classroom", "models", "conversion", "privacy", "hub"},
     {"local", "sampling", "families"},
     {"exercises", "widgets", "progress"},
     {"session", "doctor", "authoring", "work", "fetch", "bench", "cli"},

@@ -2,6 +2,7 @@
 
 from labkit.widgets.break_even import break_even
 from labkit.widgets.chat import chat
+from labkit.widgets.hub_search import hub_search
 from labkit.widgets.licence_explorer import licence_explorer
 from labkit.widgets.memory_planner import memory_planner
 from labkit.widgets.router_view import router_view
@@ -11,6 +12,7 @@ from labkit.widgets.token_explorer import token_explorer
 __all__ = [
     "break_even",
     "chat",
+    "hub_search",
     "licence_explorer",
     "memory_planner",
     "router_view",
