@@ -10,7 +10,7 @@ from labkit.errors import LabError
 from labkit.widgets import base
 
 _LICENCES = {
-    "any": None,
+    "any": "",
     "Apache-2.0": "apache-2.0",
     "MIT": "mit",
     "Llama 2": "llama2",
@@ -18,7 +18,7 @@ _LICENCES = {
     "Gemma": "gemma",
 }
 _DTYPES = {"32 bits (fp32)": "fp32", "16 bits (bf16)": "bf16", "8 bits (int8)": "int8", "4 bits (int4)": "int4"}
-_SHOWN = 12
+_SHOWN = 10
 
 
 def hub_search(text: str = "", *, free_gb: float | None = None) -> base.View:
@@ -31,7 +31,7 @@ def hub_search(text: str = "", *, free_gb: float | None = None) -> base.View:
         free_gb = round(planning.free_bytes(machine.detect()) / 1e9, 1)
     controls = {
         "text": base.control(ipywidgets.Text, "Name contains (press Enter)", text, continuous_update=False),
-        "licence": base.control(ipywidgets.Dropdown, "Licence", None, options=list(_LICENCES.items())),
+        "licence": base.control(ipywidgets.Dropdown, "Licence", "", options=list(_LICENCES.items())),
         "billions": base.control(ipywidgets.BoundedFloatText, "At most (billion parameters)", 8.0, min=0.1, max=2000),
         "chat": base.control(ipywidgets.Checkbox, "Tuned to converse", True),
         "free": base.control(ipywidgets.Checkbox, "Needs no permission (not gated)", False),
@@ -43,7 +43,7 @@ def hub_search(text: str = "", *, free_gb: float | None = None) -> base.View:
     def ask() -> str:
         found["table"] = hub.search(
             controls["text"].value.strip(),
-            licence=controls["licence"].value,
+            licence=controls["licence"].value or None,
             billions=(0, controls["billions"].value),
             chat=controls["chat"].value,
             gated=False if controls["free"].value else None,
@@ -87,7 +87,7 @@ def _line(row: object, free_gb: float) -> str:
     tint = base.TINTS[0 if row.gb <= free_gb else 1].replace(".22", ".75")
     bar = f'<div style="height:14px;width:{100 * share:.2f}%;background:{tint}"></div>'
     gate = ", gated" if row.gated else ""
-    cells = f'<td style="width:44%">{base.escape(row.id)}<br><span style="font-size:85%;{base.FAINT}">'
+    cells = f'<td style="width:50%;line-height:1.3;padding-bottom:4px">{base.escape(row.id)}<br><span style="font-size:85%;{base.FAINT}">'
     cells += f"{base.escape(str(row.licence))}{gate}</span></td>"
-    cells += f'<td style="padding:0 8px">{bar}</td><td style="width:22%;white-space:nowrap">{said}</td>'
+    cells += f'<td style="padding:0 8px">{bar}</td><td style="width:24%;white-space:nowrap">{said}</td>'
     return f"<tr>{cells}</tr>"

@@ -18,7 +18,7 @@ from labkit import assets
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
 START = (
-    "import labkit, labkit.families, labkit.widgets\nlab = labkit.start('00')\nmodel, tokenizer = labkit.local.load()"
+    "import labkit, labkit.families, labkit.widgets\nlab = labkit.start('03')\nmodel, tokenizer = labkit.local.load()"
 )
 QUESTION_HERE = "Ask something, then press Enter"
 WIDGETS = {
@@ -29,6 +29,7 @@ WIDGETS = {
     "widget-licence-explorer": "labkit.widgets.licence_explorer(use='train_another_model_on_outputs')",
     "widget-break-even": "labkit.widgets.break_even()",
     "widget-router-view": "labkit.widgets.router_view(labkit.families.as_mixtral(model), tokenizer)",
+    "widget-hub-search": "labkit.widgets.hub_search(free_gb=8)",
 }
 
 

@@ -20,6 +20,7 @@ def test_the_widgets_answer_the_learner(chromium, course_cache, tmp_path):
         break_even(page)
         licences(page)
         router(page)
+        hub_search(page)
         assert lab.outside() == []
 
 
@@ -69,7 +70,7 @@ def planner(page) -> None:
     page.get_by_text("7,241,732,096 parameters, 16 GB free").wait_for()
     page.get_by_label("Model", exact=True).select_option("LLaMA-2-70B")
     page.get_by_text("68,976,648,192 parameters").wait_for()
-    free = page.get_by_label("Free memory (GB)")
+    free = page.get_by_label("Free memory (GB)").first
     free.fill("64")
     free.press("Enter")
     page.get_by_text("64 GB free").wait_for()
@@ -104,3 +105,14 @@ def router(page) -> None:
     text.fill("")
     text.press("Enter")
     page.get_by_text("There is no text: write at least one word.").wait_for()
+
+
+def hub_search(page) -> None:
+    page.get_by_text("HuggingFaceTB/SmolLM2-135M-Instruct").first.wait_for()
+    licence = page.get_by_label("Licence", exact=True)
+    licence.select_option("Gemma")
+    page.get_by_text("google/gemma-3-1b-it").wait_for()
+    field = page.get_by_label("Name contains (press Enter)")
+    field.fill("<b>nobody</b>")
+    field.press("Enter")
+    page.get_by_text("No model is like that: ask for less.").wait_for()
