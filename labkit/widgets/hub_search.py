@@ -87,7 +87,8 @@ def _line(row: object, free_gb: float) -> str:
     tint = base.TINTS[0 if row.gb <= free_gb else 1].replace(".22", ".75")
     bar = f'<div style="height:14px;width:{100 * share:.2f}%;background:{tint}"></div>'
     gate = ", gated" if row.gated else ""
-    cells = f'<td style="width:50%;line-height:1.3;padding-bottom:4px">{base.escape(row.id)}<br><span style="font-size:85%;{base.FAINT}">'
+    cells = f'<td style="width:50%;line-height:1.3;padding-bottom:4px">{base.escape(row.id)}<br>'
+    cells += f'<span style="font-size:85%;{base.FAINT}">'
     cells += f"{base.escape(str(row.licence))}{gate}</span></td>"
     cells += f'<td style="padding:0 8px">{bar}</td><td style="width:24%;white-space:nowrap">{said}</td>'
     return f"<tr>{cells}</tr>"
