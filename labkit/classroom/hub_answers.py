@@ -9,12 +9,13 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from labkit.classroom import providers
 from labkit.classroom.hub_repos import File, Repo
 
 _ALWAYS = ("_id", "id", "modelId")
 _EXPANDABLE = {
-    *("author", "cardData", "config", "createdAt", "disabled", "gated", "lastModified", "library_name"),
-    *("pipeline_tag", "private", "safetensors", "sha", "siblings", "tags"),
+    *("author", "cardData", "config", "createdAt", "disabled", "gated", "inferenceProviderMapping"),
+    *("lastModified", "library_name", "pipeline_tag", "private", "safetensors", "sha", "siblings", "tags"),
 }
 
 
@@ -65,4 +66,6 @@ def expanded(facts: dict[str, Any], wanted: list[str]) -> dict[str, Any]:
             raise Refused(
                 400, "", f"The course's Hub cannot expand {name!r}: it knows {', '.join(sorted(_EXPANDABLE))}."
             )
+    # As on the real Hub, it is told to those who ask for it by name.
+    facts = facts | {"inferenceProviderMapping": providers.mapping(facts["id"])}
     return {key: value for key, value in facts.items() if key in (*_ALWAYS, *wanted)}
