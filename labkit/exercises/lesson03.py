@@ -166,9 +166,9 @@ def _table() -> Any:
     rows = [
         ("maker/large", "apache-2.0", False, 3_000_000_000, 6.0),
         ("maker/tiny", "gemma", False, 100_000_000, 0.2),
+        ("maker/small", "apache-2.0", False, 400_000_000, 0.8),
         ("maker/middle", "apache-2.0", False, 1_500_000_000, 3.0),
         ("maker/locked", "apache-2.0", True, 200_000_000, 0.4),
-        ("maker/small", "apache-2.0", False, 400_000_000, 0.8),
         ("maker/unsized", "apache-2.0", False, float("nan"), float("nan")),
     ]
     return pandas.DataFrame(rows, columns=["id", "licence", "gated", "parameters", "weights_gb"])
