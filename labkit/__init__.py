@@ -19,7 +19,7 @@ _HOMES = {
     "____": ("labkit.exercises.engine", "____"),
 }
 _MODULES = {
-    *("assets", "catalogue", "doctor", "exercises", "families", "licences", "local", "machine"),
+    *("assets", "catalogue", "doctor", "exercises", "families", "inference", "licences", "local", "machine"),
     *("memory", "models", "planning", "sampling", "tokens", "widgets"),
 }
 
