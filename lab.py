@@ -33,7 +33,7 @@ HELP = """usage: python lab.py [COMMAND] [options]
   python lab.py test       the same set-up, then every test, every notebook compared with its stored outputs
   python lab.py setup      the set-up alone
 
-Other commands: doctor, lessons, progress, reset 05, serve, hub, bench, fetch FOLDER, clean, run, lint.
+Other commands: doctor, lessons, progress, reset 05, serve, hub, gateway, bench, fetch FOLDER, clean, run, lint.
 `python lab.py COMMAND --help` explains one of them.
 
   --no-browser, --port N   for `lab`: print the address, use this port

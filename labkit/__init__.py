@@ -19,8 +19,8 @@ _HOMES = {
     "____": ("labkit.exercises.engine", "____"),
 }
 _MODULES = {
-    *("assets", "catalogue", "doctor", "exercises", "families", "hub", "licences", "local", "machine"),
-    *("memory", "models", "planning", "sampling", "tokens", "widgets"),
+    *("assets", "catalogue", "doctor", "exercises", "families", "hub", "inference", "licences", "local"),
+    *("machine", "memory", "models", "planning", "sampling", "tokens", "widgets"),
 }
 
 if TYPE_CHECKING:

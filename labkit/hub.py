@@ -49,8 +49,12 @@ def connect() -> None:
         _before, _url = dict(os.environ), service.url
         for name in _IN_THE_WAY:
             os.environ.pop(name, None)
-        # `labkit.start` sees to proxies; what else a learner has set in NO_PROXY has to stay.
-        os.environ.update({name: value for name, value in service.environment().items() if name != "NO_PROXY"})
+        settings = service.environment()
+        loopback = settings.pop("NO_PROXY")
+        for name in ("NO_PROXY", "no_proxy"):  # what a learner has set there has to stay
+            known = os.environ.get(name, "")
+            settings[name] = known if loopback in known else ",".join(filter(None, [known, loopback]))
+        os.environ.update(settings)
         return
     # The libraries have read the address: a Hub that ended has to come back at the same one.
     try:

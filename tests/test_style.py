@@ -15,9 +15,9 @@ ROOT = assets.CHECKOUT
 # From the ground up; a module may import its own layer and those below it, at any level of nesting.
 LAYERS = [
     {"errors", "assets", "cache", "network"},
-    {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing"},
+    {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing", "spending"},
     {"classroom", "models", "conversion", "privacy", "hub"},
-    {"local", "sampling", "families"},
+    {"local", "sampling", "families", "inference"},
     {"exercises", "widgets", "progress"},
     {"session", "doctor", "authoring", "work", "fetch", "bench", "cli"},
 ]

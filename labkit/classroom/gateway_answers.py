@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from labkit.classroom import providers
+from labkit.classroom.gateway_requests import Refused
 
 DONE = b"data: [DONE]\n\n"
 _CALL = re.compile(r"\s*<tool_call>\s*(\{.*\})\s*(</tool_call>)?\s*", re.DOTALL)
@@ -49,13 +50,34 @@ def renamed(content: bytes) -> bytes:
     return content.replace(f'"model":"{repo_id.split("/")[1]}"'.encode(), f'"model":"{repo_id}"'.encode())
 
 
+async def assembled(source: AsyncIterator[bytes]) -> dict[str, Any]:
+    """The events of a chat or a completion, with usage, as one answer."""
+    text, logprobs, choice, chunk = "", [], {}, {}
+    async for one in source:
+        if not one.startswith(b"data: {"):
+            continue
+        chunk = json.loads(one[6:])
+        if "error" in chunk:
+            raise Refused(500, str(chunk["error"].get("message", chunk["error"])))
+        for choice in chunk["choices"]:
+            text += choice.get("text") or choice.get("delta", {}).get("content") or ""
+            logprobs += (choice.get("logprobs") or {}).get("content", [])
+    is_chat = "delta" in choice
+    body = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
+    whole = {"index": 0, **body, "finish_reason": choice.get("finish_reason")}
+    if logprobs:
+        whole["logprobs"] = {"content": logprobs}
+    kind = "chat.completion" if is_chat else "text_completion"
+    return {**chunk, "object": kind, "model": providers.course_model(), "choices": [whole]}
+
+
 def joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
     """Several answers to one prompt as one with several choices. The prompt is counted once, as providers do."""
     first = answers[0]
     choices = [{**answer["choices"][0], "index": index} for index, answer in enumerate(answers)]
     prompt, written = first["usage"]["prompt_tokens"], sum(one["usage"]["completion_tokens"] for one in answers)
     usage = {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
-    return {**first, "model": providers.course_model(), "choices": choices, "usage": usage}
+    return {**first, "choices": choices, "usage": usage}
 
 
 def with_call(answer: dict[str, Any], *, forced: bool) -> dict[str, Any]:

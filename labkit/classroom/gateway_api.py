@@ -122,7 +122,7 @@ async def _several(upstream: Upstream, body: dict[str, Any], count: int) -> list
     """`count` answers to the same prompt. llama.cpp's own `n` counts the tokens of one of them only."""
     seeds = [{"seed": body["seed"] + turn} if isinstance(body.get("seed"), int) else {} for turn in range(count)]
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_caught(upstream.post(CHAT, body | seed))) for seed in seeds]
+        tasks = [group.create_task(_caught(_whole(upstream, CHAT, body | seed))) for seed in seeds]
     found = [task.result() for task in tasks]
     for one in found:
         if isinstance(one, Refused):
@@ -140,15 +140,25 @@ async def _caught(work: Any) -> Any:
 
 async def _relayed(upstream: Upstream, path: str, body: dict[str, Any]) -> Response:
     """The answer as it is, in one piece or in events as they come, under the repository's name."""
-    rename = answers.renamed if upstream.is_ours else bytes
     if not body.get("stream"):
-        async with upstream.open(path, body) as response:
-            content = await response.aread()
-            if response.status_code != 200:
-                raise refusal(response, content, upstream)
-        return Response(rename(content), media_type="application/json")
+        return JSONResponse(await _whole(upstream, path, body))
+    rename = answers.renamed if upstream.is_ours else bytes
     source = await _stream(upstream, path, body)
     return _events(rename(one) async for one in source)
+
+
+async def _whole(upstream: Upstream, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """An answer in one piece.
+
+    llama.cpp is asked for a stream all the same: it stops writing for who has gone away only then (2026-11-23).
+    """
+    if not upstream.is_ours:
+        return await upstream.post(path, body)
+    asked = body | {"stream": True, "stream_options": {"include_usage": True}}
+    async with upstream.open(path, asked) as response:
+        if response.status_code != 200:
+            raise refusal(response, await response.aread(), upstream)
+        return await answers.assembled(answers.events(response.aiter_bytes()))
 
 
 async def _stream(upstream: Upstream, path: str, body: dict[str, Any]) -> AsyncIterator[bytes]:
@@ -192,7 +202,7 @@ async def _generation(request: Request) -> Response:
     asked = requests.completion(body.get("inputs"), parameters, stream=bool(body.get("stream")))
     asked["model"] = "{owner}/{name}".format(**request.path_params)
     if not asked["stream"]:
-        answer = await upstream.post(TEXT, asked)
+        answer = await _whole(upstream, TEXT, asked)
         return JSONResponse(answers.generated(answer, body["inputs"], parameters))
     asked["stream_options"] = {"include_usage": True}
     return _events(answers.generated_events(await _stream(upstream, TEXT, asked), parameters))
@@ -200,6 +210,8 @@ async def _generation(request: Request) -> Response:
 
 async def _completion(request: Request) -> Response:
     upstream, body = await _body(request)
+    if upstream.is_ours and (not isinstance(body.get("prompt"), str) or body.get("n") not in (None, 1)):
+        raise Refused(400, "A completion has one prompt, a text, and one answer: send several requests for more.")
     return await _relayed(upstream, TEXT, {name: value for name, value in body.items() if value is not None})
 
 

@@ -39,7 +39,8 @@ class Upstream:
         self._places = asyncio.Semaphore(slots)
         self._waiting, self._most_waiting = 0, waiting
         # No proxy between us and loopback; for an endpoint elsewhere the environment's proxy counts, but no netrc.
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
+        # A connection to llama.cpp is used once: it closes idle ones when it likes, and a request sent to one is lost.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0 if is_ours else 20, keepalive_expiry=2)
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(None, connect=30), limits=limits, trust_env=not is_ours
         )
