@@ -18,7 +18,7 @@ from labkit import assets
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
 START = (
-    "import labkit, labkit.families, labkit.widgets\nlab = labkit.start('03')\nmodel, tokenizer = labkit.local.load()"
+    "import labkit, labkit.families, labkit.widgets\nlab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"
 )
 QUESTION_HERE = "Ask something, then press Enter"
 WIDGETS = {
@@ -30,6 +30,10 @@ WIDGETS = {
     "widget-break-even": "labkit.widgets.break_even()",
     "widget-router-view": "labkit.widgets.router_view(labkit.families.as_mixtral(model), tokenizer)",
     "widget-hub-search": "labkit.widgets.hub_search(free_gb=8)",
+    "widget-api-playground": (
+        "from huggingface_hub import InferenceClient\n"
+        "labkit.widgets.api_playground(InferenceClient(provider='auto'), lab.model.repo_id)"
+    ),
 }
 
 
@@ -71,6 +75,8 @@ def _widgets(lab: Lab, target: Path) -> None:
             page.get_by_role("slider").nth(1).press("ArrowRight")  # top-k 8, so that the picture shows a cut
         ask(page, "What is the capital of France?")
         page.get_by_text("done:").wait_for(timeout=60_000)
+        page.get_by_role("button", name="Ask both").click()
+        page.get_by_text("if it were gpt-4o").nth(1).wait_for(timeout=60_000)
         time.sleep(1)
         for name, view in zip(WIDGETS, page.locator(".labkit-view").all(), strict=True):
             view.screenshot(path=target / f"{name}.png")

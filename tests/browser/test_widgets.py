@@ -21,6 +21,7 @@ def test_the_widgets_answer_the_learner(chromium, course_cache, tmp_path):
         licences(page)
         router(page)
         hub_search(page)
+        api_playground(page)
         assert lab.outside() == []
 
 
@@ -116,3 +117,16 @@ def hub_search(page) -> None:
     field.fill("<b>nobody</b>")
     field.press("Enter")
     page.get_by_text("No model is like that: ask for less.").wait_for()
+
+
+def api_playground(page) -> None:
+    page.get_by_role("button", name="Ask both").click()
+    page.get_by_text("if it were gpt-4o").nth(1).wait_for(timeout=60_000)
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("Tell me a very long story about the sea.")
+    page.get_by_label("Most tokens B").focus()
+    page.keyboard.press("End")
+    page.get_by_role("button", name="Ask both").click()
+    page.get_by_text("writing ...").first.wait_for(timeout=30_000)
+    page.get_by_role("button", name="Stop").last.click()
+    page.get_by_text("usage not told").first.wait_for(timeout=30_000)
