@@ -20,8 +20,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from labkit.classroom.hub_answers import Refused, expanded, facts_of
-from labkit.classroom.hub_repos import NOT_THE_HUB, File, Repo
-from labkit.classroom.hub_search import list_models, tags_by_type
+from labkit.classroom.hub_files import File, Repo
+from labkit.classroom.hub_repos import NOT_THE_HUB
+from labkit.classroom.hub_search import dataset_tags_by_type, list_datasets, list_models, tags_by_type
 
 CHUNK = 1 << 20
 # token: (user, may read gated repositories). They open this Hub only, and are in no way secret.
@@ -36,6 +37,8 @@ def application(repos: dict[str, Repo]) -> Starlette:
         Route("/api/whoami-v2", _whoami),
         Route("/api/models", list_models),
         Route("/api/models-tags-by-type", tags_by_type),
+        Route("/api/datasets", list_datasets),
+        Route("/api/datasets-tags-by-type", dataset_tags_by_type),
         Route("/api/models/{owner}/{name}", _info),
         Route("/api/models/{owner}/{name}/revision/{revision}", _info),
         Route("/api/models/{owner}/{name}/tree/{revision}", _tree),
@@ -134,7 +137,7 @@ async def _info(request: Request) -> Response:
     repo = _repo(request)
     facts = facts_of(repo, blobs=request.query_params.get("blobs", "").lower() in ("true", "1"))
     wanted = request.query_params.getlist("expand") + request.query_params.getlist("expand[]")
-    return JSONResponse(expanded(facts, wanted) if wanted else facts)
+    return JSONResponse(expanded(repo, wanted, request.app.state.repos.values()) if wanted else facts)
 
 
 def _entry(file: File) -> dict[str, Any]:

@@ -113,10 +113,12 @@ FOUND = {
     "mistral-7b mistral-7b-instruct mistral-7b-v0.3 mixtral-8x7b mixtral-8x7b-instruct": {"author": "mistralai"},
     "smollm2-1.7b-instruct smollm2-135m-instruct smollm2-360m-instruct": {
         "search": "SMOLLM2",
+        "author": "HuggingFaceTB",
         "filter": "conversational",
     },
     "llama-2-70b llama-2-70b-chat": {"num_parameters": "min:60B"},
     "smollm2-135m-instruct": {
+        "author": "huggingfacetb",
         "num_parameters": "min:100M,max:250M",
         "filter": ["license:apache-2.0", "conversational"],
     },
@@ -135,7 +137,7 @@ def test_list_models_filters(api, wanted, query):
 def test_pages_lead_on(api, monkeypatch):
     monkeypatch.setattr("labkit.classroom.hub_search.PAGE", 4)
     every = [model.id for model in api.list_models()]
-    assert len(every) == len(catalogue.names()) and every == sorted(every, key=str.lower)
+    assert len(every) > len(catalogue.names()) and every == sorted(every, key=str.lower)
     assert [model.id for model in api.list_models(limit=6)] == every[:6]
 
 
@@ -148,7 +150,7 @@ def test_sorting_by_what_is_known(api):
             list(api.list_models(sort=unknown))
 
 
-@pytest.mark.parametrize("query", [{"inference": "warm"}, {"num_parameters": "many"}, {"apps": "ollama"}])
+@pytest.mark.parametrize("query", [{"inference": "cold"}, {"num_parameters": "many"}, {"apps": "vllm"}])
 def test_what_it_cannot_filter_by_is_refused(api, query):
     with pytest.raises(errors.BadRequestError):
         list(api.list_models(**query))
