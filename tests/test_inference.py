@@ -21,8 +21,10 @@ from labkit.classroom import gateway_drills, gateway_upstream, hub_api, hub_repo
 from labkit.classroom.gateway_api import application
 from tests.classroom.gateway_helpers import KEY, MODEL, served
 
-QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 HTTPX = sys.modules[type(huggingface_hub.get_session()).__module__.split(".")[0]]  # httpx2, or httpx before 2.0
+# huggingface_hub 1.27 lets httpx's own exception through.
+TIMEOUTS = (InferenceTimeoutError, HTTPX.TimeoutException)
+QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "c", "schema": CITY | {"required": ["city", "people"]}}}
 WHERE = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
@@ -57,8 +59,8 @@ def world(_cache_with_model):
 @pytest.fixture(autouse=True)
 def _in_the_world(world, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_course_learner")
-    yield
     gateway_drills.clear()
+    yield
 
 
 def both(method: str, *arguments, client=None, **options):
@@ -267,13 +269,15 @@ def test_an_ordered_status(status, retry_after, stream):
 def test_a_gateway_timeout_advises_a_stream():
     gateway_drills.order(status=504, times=2)
     for problem in failures(False, HfHubHTTPError):
-        assert problem.response.status_code == 504 and "stream=True" in str(problem)
+        assert problem.response.status_code == 504
+        if int(huggingface_hub.__version__.split(".")[0]) >= 2:
+            assert "stream=True" in str(problem)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_slow_provider_runs_into_the_time_limit(stream):
     gateway_drills.order(status="slow", seconds=60, times=2)
-    failures(stream, InferenceTimeoutError, timeout=0.3)
+    failures(stream, TIMEOUTS, timeout=0.3)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -536,7 +540,7 @@ def test_what_a_failed_call_costs():
     assert meter.spent_usd == 0 and meter.left_usd == 1, "refused, so not billed"
     worst = meter.worst_case_usd(messages=QUESTION, max_tokens=8)
     gateway_drills.order(status="slow", seconds=60)
-    with pytest.raises(InferenceTimeoutError):
+    with pytest.raises(TIMEOUTS):
         meter.call(client.chat_completion, QUESTION, max_tokens=8)
     gateway_drills.order(status=504)
     with pytest.raises(HfHubHTTPError):
