@@ -121,7 +121,8 @@ def with_tools(body: dict[str, Any]) -> dict[str, Any]:
     """The request as the course model can read it: its chat template has no place for tools, so a system message has.
 
     A forced call becomes a JSON schema, of which llama.cpp makes a grammar: the form is enforced, name and arguments
-    are the model's own. With "auto" the model is told how to call, and may do so or not.
+    are the model's own. (The grammar allows a Markdown fence around the JSON, which llama.cpp takes away again.) With
+    "auto" the model is told how to call, and may do so or not.
     """
     forced = forced_tools(body)
     told = forced or ([] if body.get("tool_choice") == "none" else _tools(body))

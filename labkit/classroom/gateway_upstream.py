@@ -32,18 +32,17 @@ Locate = Callable[[str, tuple[str, str] | None], Awaitable[tuple[str, str]]]
 class Upstream:
     """One place to send requests to, `slots` at a time, with up to `waiting` more in the queue."""
 
-    def __init__(self, locate: Locate, name: str, *, is_ours: bool, slots: int = SLOTS, waiting: int = WAITING) -> None:
+    def __init__(
+        self, locate: Locate, name: str, *, is_ours: bool, proxy: bool, slots: int = SLOTS, waiting: int = WAITING
+    ) -> None:
         self.name = name
         self.is_ours = is_ours  # the course's own llama.cpp, which needs what OpenAI's protocol has in another form
         self._locate = locate
         self._places = asyncio.Semaphore(slots)
         self._waiting, self._most_waiting = 0, waiting
-        # No proxy between us and loopback; for an endpoint elsewhere the environment's proxy counts, but no netrc.
         # A connection to llama.cpp is used once: it closes idle ones when it likes, and a request sent to one is lost.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0 if is_ours else 20, keepalive_expiry=2)
-        self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(None, connect=30), limits=limits, trust_env=not is_ours
-        )
+        self._client = httpx2.AsyncClient(timeout=httpx2.Timeout(None, connect=30), limits=limits, trust_env=proxy)
 
     @asynccontextmanager
     async def open(self, path: str, body: dict[str, Any], *, kind: str = "chat") -> AsyncIterator[httpx2.Response]:
@@ -117,7 +116,7 @@ def ours(*, slots: int = SLOTS, waiting: int = WAITING) -> Upstream:
                     known[kind] = await asyncio.to_thread(_join, kind, slots)
         return known[kind]
 
-    return Upstream(locate, "The model server", is_ours=True, slots=slots, waiting=waiting)
+    return Upstream(locate, "The model server", is_ours=True, proxy=False, slots=slots, waiting=waiting)
 
 
 def _join(kind: str, slots: int) -> tuple[str, str]:
@@ -136,7 +135,9 @@ def endpoint(url: str, key: str, *, slots: int = SLOTS * 8, waiting: int = WAITI
     async def locate(kind: str, failed: tuple[str, str] | None) -> tuple[str, str]:
         return base, key
 
-    return Upstream(locate, base, is_ours=False, slots=slots, waiting=waiting)
+    # Plain HTTP is for machines nearby: a proxy could read prompts and key. HTTPS it only carries.
+    proxy = base.startswith("https:")
+    return Upstream(locate, base, is_ours=False, proxy=proxy, slots=slots, waiting=waiting)
 
 
 def base_url(url: str) -> str:

@@ -7,11 +7,11 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
-from service_helpers import wait_until
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 KEY = "the-key-of-this-gateway"
@@ -25,7 +25,9 @@ def served(app: Any) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    assert wait_until(lambda: server.started, seconds=20)
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = server.force_exit = True
     thread.join(10)

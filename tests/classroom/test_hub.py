@@ -69,6 +69,20 @@ def ask(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
         return problem.code, {k.lower(): v for k, v in problem.headers.items()}, problem.read()
 
 
+# --- who serves what
+
+
+def test_providers_are_told_to_those_who_ask(api):
+    mapping = api.model_info(COURSE_MODEL, expand=["inferenceProviderMapping"]).inference_provider_mapping
+    assert [(one.provider, one.task, one.provider_id, one.status) for one in mapping][:2] == [
+        ("hf-inference", "conversational", COURSE_MODEL, "live"),
+        ("groq", "conversational", COURSE_MODEL, "live"),
+    ]
+    other = api.model_info("Qwen/Qwen2.5-0.5B-Instruct", expand=["inferenceProviderMapping"])
+    assert other.inference_provider_mapping == []
+    assert api.model_info(COURSE_MODEL).inference_provider_mapping is None
+
+
 # --- weights that are not there
 
 
