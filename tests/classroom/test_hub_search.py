@@ -168,6 +168,26 @@ def test_queries_that_the_client_does_not_send_are_not_ignored(query, api):
     assert answer.status_code == 400 and "course's Hub" in answer.headers["x-hf-warning"]
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("models?expand=%E2%98%83", 400),
+        ("models?apps=%0D%0AX-Own:%20yes", 400),
+        ("models?sort=%F0%9F%98%80", 400),
+        ("models?num_parameters=min:" + "9" * 400, 200),
+        ("models?filter=%00", 200),
+        ("models/owner/%E2%98%83", 404),
+        ("models/owner/name%0D%0AX-Own:%20yes", 404),
+    ],
+)
+def test_strange_letters_are_answered_in_order(path, status, api):
+    from huggingface_hub.utils import get_session
+
+    answer = get_session().get(f"{api.endpoint}/api/{path}", headers={"Authorization": f"Bearer {api.token}"})
+    assert answer.status_code == status and "x-own" not in answer.headers
+    assert status == 200 or answer.json()["error"] and answer.headers["X-Error-Message"].isascii()
+
+
 # --- order, pages, and how much is told
 
 
