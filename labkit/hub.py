@@ -129,7 +129,7 @@ def search(
         gated=gated,
         num_parameters=size,
         limit=limit,
-        expand=["safetensors", "cardData", "gated", "createdAt"],
+        expand=["safetensors", "gguf", "cardData", "gated", "createdAt"],
     )
     rows = [_row(model, dtype) for model in found]
     columns = ["id", "licence", "gated", "parameters", "weights_gb", "released"]
@@ -137,12 +137,13 @@ def search(
 
 
 def _row(model: Any, dtype: str) -> dict[str, Any]:
-    parameters = model.safetensors.total if model.safetensors else float("nan")
+    known = model.safetensors.total if model.safetensors else (model.gguf or {}).get("total")
+    parameters = known or float("nan")
     return {
         "id": model.id,
         "licence": (model.card_data or {}).get("license") or "none named",
         "gated": bool(model.gated),
         "parameters": parameters,
-        "weights_gb": memory.weights_bytes(parameters, dtype) / 1e9 if model.safetensors else float("nan"),
+        "weights_gb": memory.weights_bytes(known, dtype) / 1e9 if known else float("nan"),
         "released": f"{model.created_at:%Y-%m-%d}" if model.created_at else "",
     }

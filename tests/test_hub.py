@@ -150,11 +150,15 @@ labkit.start("03")
 table = labkit.hub.search(licence="apache-2.0", chat=True, billions=(0.1, 2))
 print(list(table.columns), table.parameters.is_monotonic_increasing, set(table.licence))
 print(table.set_index("id").weights_gb["HuggingFaceTB/SmolLM2-135M-Instruct"])
+sizes = table.set_index("id").parameters
+print(sizes["course-examples/SmolLM2-135M-Instruct-GGUF"] == sizes["HuggingFaceTB/SmolLM2-135M-Instruct"])
+print(labkit.hub.search("pickle-only").parameters.isna().tolist())
 print(len(labkit.hub.search("no such model")), labkit.hub.search("llama-2", gated=True).gated.all())
 """
     run = python(program)
     assert run.returncode == 0, run.stderr
-    columns, size, rest = run.stdout.splitlines()[1:]
+    columns, size, same, unknown, rest = run.stdout.splitlines()[1:]
+    assert (same, unknown) == ("True", "[True]")
     assert columns == ("['id', 'licence', 'gated', 'parameters', 'weights_gb', 'released'] True {'apache-2.0'}")
     assert float(size) == 134_515_008 * 2 / 1e9
     assert rest == "0 True"

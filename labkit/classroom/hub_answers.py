@@ -33,7 +33,9 @@ class Refused(HTTPException):
     """An answer that is an error, in the client's own terms: status, `X-Error-Code`, and a sentence."""
 
     def __init__(self, status: int, code: str, sentence: str) -> None:
-        super().__init__(status, sentence, {"X-Error-Code": code, "X-Error-Message": sentence})
+        # A header is one line of Latin letters, and the sentence may quote anything that was asked for.
+        line = "".join(one if " " <= one <= "~" else one.encode("unicode_escape").decode() for one in sentence)
+        super().__init__(status, sentence, {"X-Error-Code": code, "X-Error-Message": line})
 
 
 def facts_of(repo: Repo, *, blobs: bool = False) -> dict[str, Any]:

@@ -65,6 +65,8 @@ def _card(entry: Entry) -> dict[str, Any]:
     base = next((entry.name.removesuffix(suffix) for suffix in _SUFFIXES if entry.name.endswith(suffix)), None)
     if base in catalogue.names():
         card["base_model"] = catalogue.get(base).repo_id
+    elif "base_model" in entry.facts:
+        card["base_model"] = entry.value("base_model")
     return card
 
 

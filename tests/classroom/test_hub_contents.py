@@ -144,6 +144,7 @@ def test_the_gguf_is_the_courses_own_file(download, api, course_cache):
     assert file.stat().st_size == models.gguf_file(quiet=True).stat().st_size
     assert file.resolve().name == catalogue.get(catalogue.DEFAULT).value("embedded_gguf_sha256")
     told = api.model_info(GGUF).gguf
+    assert [model.id for model in api.list_models(apps=["ollama", "llama.cpp"])] == [GGUF]
     tensors = GGUFReader(file).tensors
     assert told["total"] == sum(int(tensor.n_elements) for tensor in tensors)
 
