@@ -480,7 +480,7 @@ def test_what_an_answer_would_have_cost():
 def test_the_cap_stops_the_next_call_before_it_is_sent():
     client, calls = InferenceClient(model=MODEL), 0
     one = inference.SpendMeter(1, **GROQ).worst_case_usd(messages=QUESTION, max_tokens=8)
-    meter = inference.SpendMeter(one * 1.5, **GROQ)
+    meter = inference.SpendMeter(one * 1.1, **GROQ)
     with pytest.raises(inference.CapReached, match="^Not sent: this call could cost"):
         for _ in range(100):
             meter.call(client.chat_completion, QUESTION, max_tokens=8)
@@ -556,8 +556,8 @@ def test_what_a_failed_call_costs():
 def test_the_worst_case_is_not_too_small():
     """Bytes are an upper bound of tokens, for letters that take several tokens each too."""
     meter = inference.SpendMeter(1, **GROQ)
-    for content in ("Hi", "x" * 300, "ß漢字🙂" * 30, " " * 50 + "\n" * 50):
-        messages = [{"role": "user", "content": content}] * 3
+    for content in ("Hi", "x7" * 20, "ß漢字🙂" * 5, " \n" * 20):
+        messages = [{"role": "user", "content": content}]
         answer = InferenceClient(model=MODEL).chat_completion(messages, max_tokens=2, tools=TOOLS)
         real = inference.cost_usd(answer.usage, **GROQ)
         assert real <= meter.worst_case_usd(messages=messages, max_tokens=2, tools=TOOLS)

@@ -158,7 +158,7 @@ async def _whole(upstream: Upstream, path: str, body: dict[str, Any]) -> dict[st
     async with upstream.open(path, asked) as response:
         if response.status_code != 200:
             raise refusal(response, await response.aread(), upstream)
-        return await answers.assembled(answers.events(response.aiter_bytes()))
+        return await answers.assembled(answers.events(response.aiter_raw()))
 
 
 async def _stream(upstream: Upstream, path: str, body: dict[str, Any]) -> AsyncIterator[bytes]:
@@ -178,7 +178,7 @@ async def _stream(upstream: Upstream, path: str, body: dict[str, Any]) -> AsyncI
     async def events() -> AsyncIterator[bytes]:
         try:
             async with stack:
-                async for one in answers.events(response.aiter_bytes()):
+                async for one in answers.events(response.aiter_raw()):
                     yield one
         except Refused as problem:
             yield answers.error_event(problem.detail)

@@ -72,7 +72,8 @@ class Upstream:
             return json.loads(content)
 
     async def _send(self, address: tuple[str, str], path: str, body: dict[str, Any]) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {address[1]}"} if address[1] else {}
+        # Not compressed, so that pieces can be handed on as they come.
+        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {address[1]}"} if address[1] else {})
         request = self._client.build_request("POST", address[0] + path, json=body, headers=headers)
         return await self._client.send(request, stream=True, auth=None)
 
