@@ -20,7 +20,7 @@ COMMANDS = {
     "progress": ("labkit.progress:progress", "show what you have done, or export it"),
     "reset": ("labkit.work:reset", "a fresh copy of a lesson; yours is kept aside"),
     "serve": ("labkit.classroom.serve:serve", "serve the model to other programs (OpenAI-compatible)"),
-    "hub": ("labkit.classroom.hub:hub", "run a small read-only Hub on this machine"),
+    "hub": ("labkit.classroom.hub:hub", "run a small Hub on this machine"),
     "gateway": ("labkit.classroom.gateway:gateway", "answer for Inference Providers on this machine, or for a class"),
     "fetch": ("labkit.fetch:fetch", "fill a folder for a room without internet"),
     "bench": ("labkit.bench:bench", "measure speed, start-up and memory on this machine"),

@@ -52,14 +52,16 @@ def _facts(repo: Repo) -> dict[str, Any]:
         "id": repo.id,
         "author": repo.author,
         "sha": repo.sha,
-        "private": False,
+        "private": repo.private,
         "disabled": False,
         "gated": "manual" if repo.gated else False,
         "tags": repo.tags,
         "cardData": repo.card,
         "siblings": [_sibling(file, False) for file in repo.files.values()],
     }
-    if day := day_of(repo):
+    if repo.created:
+        facts |= {"createdAt": repo.created, "lastModified": repo.modified}
+    elif day := day_of(repo):
         facts |= {"createdAt": f"{day}T00:00:00.000Z", "lastModified": f"{day}T00:00:00.000Z"}
     return facts if repo.kind == "dataset" else facts | _of_a_model(repo)
 

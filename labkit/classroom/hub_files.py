@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_LARGE = (".safetensors", ".gguf", ".bin")
+LARGE = (".safetensors", ".gguf", ".bin")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class File:
     size: int
     content: bytes = field(default=b"", repr=False)
     on_disk: Path | None = None
-    sha256: str = ""  # of a large file, where it is known: hashing takes a second for each gigabyte or two
+    known_digest: str = ""  # where it is known: hashing takes a second for each gigabyte or two
 
     @property
     def is_whole(self) -> bool:
@@ -31,15 +31,15 @@ class File:
     @property
     def is_large(self) -> bool:
         """Whether the real Hub would keep it outside git, and name it by its SHA-256."""
-        return self.path.endswith(_LARGE)
+        return self.path.endswith(LARGE) or len(self.known_digest) == 64
 
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of a large file (of a header alone where no more is here), git's own SHA-1 of a small one."""
+        if self.known_digest:
+            return self.known_digest
         if not self.is_large:
             return hashlib.sha1(f"blob {self.size}\0".encode() + self.content, usedforsecurity=False).hexdigest()
-        if self.sha256:
-            return self.sha256
         if self.on_disk is None:
             return hashlib.sha256(self.content).hexdigest()
         with self.on_disk.open("rb") as file:
@@ -67,6 +67,10 @@ class Repo:
     released: str | None = None  # year, year and month, or a day
     kind: str = "model"  # or "dataset"
     gguf: dict[str, Any] = field(default_factory=dict)  # what the header of its GGUF file says
+    private: bool = False
+    commit: str = ""  # the name of this state, where there are several
+    created: str = ""  # the moments of its first commit and of this one, where they are known
+    modified: str = ""
 
     @property
     def key(self) -> str:
@@ -84,7 +88,9 @@ class Repo:
 
     @functools.cached_property
     def sha(self) -> str:
-        """Forty digits that name this state of the files: a hash of their hashes, and not a git commit."""
+        """Forty digits that name this state of the files: its commit, or a hash of their hashes."""
+        if self.commit:
+            return self.commit
         listing = "".join(f"{path} {file.digest}\n" for path, file in sorted(self.files.items()))
         return hashlib.sha1(listing.encode(), usedforsecurity=False).hexdigest()
 

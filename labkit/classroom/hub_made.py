@@ -78,7 +78,7 @@ def _gguf() -> dict[str, Any]:
     name = entry.value("embedded_member").rpartition("/")[2]
     size, sha256 = entry.value("embedded_gguf_bytes"), entry.value("embedded_gguf_sha256")
     header = {"total": entry.parameters, "architecture": "llama", "context_length": entry.context}
-    return {"files": {name: File(name, size, on_disk=place, sha256=sha256)}, "gguf": header}
+    return {"files": {name: File(name, size, on_disk=place, known_digest=sha256)}, "gguf": header}
 
 
 def _adapter() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from labkit.classroom import providers
+from labkit.classroom.hub_access import visible
 from labkit.classroom.hub_answers import Refused, expanded, facts_of
 from labkit.classroom.hub_files import Repo
 
@@ -51,7 +52,7 @@ def _list(request: Request, kind: str) -> Response:
         if name not in _BOTH | _OWN[kind]:
             raise Refused(400, "", f"The course's Hub cannot filter {kind}s by {name!r}.")
     tests = list(_tests(query))
-    repos = [repo for repo in request.app.state.repos.values() if repo.kind == kind]
+    repos = [repo for repo in visible(request) if repo.kind == kind]
     found = _sorted([repo for repo in repos if all(test(repo) for test in tests)], query.get("sort"))
     start, limit = _number(query.get("cursor"), 0), _number(query.get("limit"), len(found))
     page, headers = found[start : start + min(limit, PAGE)], {}
@@ -166,7 +167,7 @@ async def dataset_tags_by_type(request: Request) -> Response:
 
 def _by_type(request: Request, kind: str) -> Response:
     kinds: dict[str, set[str]] = {}
-    for repo in request.app.state.repos.values():
+    for repo in visible(request):
         if repo.kind == kind:
             for tag in repo.tags:
                 kinds.setdefault(_kind_of(tag, repo), set()).add(tag)
