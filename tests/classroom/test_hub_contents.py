@@ -6,9 +6,12 @@ import contextlib
 import csv
 import io
 import json
+import os
 import pickle
 import pickletools
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -89,11 +92,29 @@ def test_the_hub_is_large_enough_to_search_in(repos):
     assert all(key == key.lower() == repo.key for key, repo in repos.items())
 
 
-def test_all_cards_are_data(repos):
+def test_all_cards_are_data(repos, tmp_path):
     for repo in repos.values():
-        card = (ModelCard if repo.kind == "model" else DatasetCard)(repo.files["README.md"].content.decode())
+        (place := tmp_path / "README.md").write_bytes(repo.files["README.md"].content)
+        card = (ModelCard if repo.kind == "model" else DatasetCard).load(place)
         assert card.data.to_dict() == repo.card
         assert card.data.get("license") or repo.id == UNLICENSED
+
+
+BY_NAME = """
+from huggingface_hub import ModelCard
+from transformers import AutoConfig
+print(AutoConfig.from_pretrained("meta-llama/Llama-2-7b-hf", token="hf_course_member").num_hidden_layers)
+for repo in ("course-warnings/no-licence", "course-examples/SmolLM2-135M-Instruct-LoRA"):
+    card = ModelCard.load(repo).data
+    print(card.license, card.base_model)
+"""
+
+
+def test_by_name_as_a_learner_writes_it(address, tmp_path):
+    settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_TOKEN": "", "NO_PROXY": "127.0.0.1"}
+    environment = {**os.environ, **settings}
+    run = subprocess.run([sys.executable, "-c", BY_NAME], capture_output=True, text=True, env=environment, timeout=120)
+    assert run.stdout.splitlines() == ["32", "None HuggingFaceTB/SmolLM2-360M", f"apache-2.0 {REAL}"], run.stderr
 
 
 # --- what was made for the course
