@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
@@ -170,6 +171,15 @@ def test_the_gguf_is_the_courses_own_file(download, api, course_cache):
     assert [model.id for model in api.list_models(apps=["ollama", "llama.cpp"])] == [GGUF]
     tensors = GGUFReader(file).tensors
     assert told["total"] == sum(int(tensor.n_elements) for tensor in tensors)
+
+
+def test_hashes_that_are_not_computed_are_right(repos):
+    """Half a gigabyte is not hashed at each start: its hash comes from where the file was made or published."""
+    known = [file for repo in repos.values() for file in repo.files.values() if file.sha256]
+    assert sorted(file.path.rpartition(".")[2] for file in known) == ["gguf", "safetensors"]
+    for file in known:
+        with file.on_disk.open("rb") as content:
+            assert file.digest == hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def test_peft_loads_the_adapter_and_it_changes_nothing(address, tmp_path, course_cache):
