@@ -26,8 +26,10 @@ _BITS, _GROUP = 4, 128  # of the quantized copy, in GPTQ's layout
 
 
 def repositories(*, with_course_model: bool) -> list[Repo]:
-    """Every repository of `assets/hub`. Those that serve the course model's own file only `with_course_model`."""
-    found = [_model(folder) for folder in _folders("models") if with_course_model or _name(folder) not in _WITH_WEIGHTS]
+    """Every repository of `assets/hub`. The one that serves the course model's own file only `with_course_model`, and
+    if that file is in the cache: a Hub that starts fetches nothing."""
+    whole = with_course_model and models.status() == "ready"
+    found = [_model(folder) for folder in _folders("models") if whole or _name(folder) not in _WITH_WEIGHTS]
     return found + [_dataset(folder) for folder in _folders("datasets")]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from labkit import catalogue
 from labkit.catalogue import Entry
 from labkit.classroom import hub_made, hub_weights
-from labkit.classroom.hub_files import File, Repo, text_file
+from labkit.classroom.hub_files import File, Repo, data_file, text_file
 
 NOT_THE_HUB = "local-hub; this is the course's Hub on your machine, not huggingface.co"
 _SUFFIXES = ("-instruct", "-chat")
@@ -48,12 +48,15 @@ def _repo(entry: Entry, whole: Path | None) -> Repo:
 
 
 def _from_folder(folder: Path) -> dict[str, File]:
-    found = {}
+    """The files of a converted model; its record has the hash of the weights, so that no search waits for one."""
+    record, found = json.loads((folder / "labkit.json").read_text(encoding="utf-8")), {}
     for place in folder.iterdir():
-        if place.is_file() and place.name != "labkit.json":
-            large = place.name.endswith(".safetensors")
-            content = b"" if large else place.read_bytes()
-            found[place.name] = File(place.name, place.stat().st_size, content, place if large else None)
+        if place.name == "model.safetensors":
+            found[place.name] = File(
+                place.name, place.stat().st_size, on_disk=place, sha256=record.get("weights_sha256", "")
+            )
+        elif place.is_file() and place.name != "labkit.json":
+            found |= data_file(place.name, place.read_bytes())
     return found
 
 

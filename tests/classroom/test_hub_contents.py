@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
+import os
 import pickle
 import pickletools
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -89,11 +93,29 @@ def test_the_hub_is_large_enough_to_search_in(repos):
     assert all(key == key.lower() == repo.key for key, repo in repos.items())
 
 
-def test_all_cards_are_data(repos):
+def test_all_cards_are_data(repos, tmp_path):
     for repo in repos.values():
-        card = (ModelCard if repo.kind == "model" else DatasetCard)(repo.files["README.md"].content.decode())
+        (place := tmp_path / "README.md").write_bytes(repo.files["README.md"].content)
+        card = (ModelCard if repo.kind == "model" else DatasetCard).load(place)
         assert card.data.to_dict() == repo.card
         assert card.data.get("license") or repo.id == UNLICENSED
+
+
+BY_NAME = """
+from huggingface_hub import ModelCard
+from transformers import AutoConfig
+print(AutoConfig.from_pretrained("meta-llama/Llama-2-7b-hf", token="hf_course_member").num_hidden_layers)
+for repo in ("course-warnings/no-licence", "course-examples/SmolLM2-135M-Instruct-LoRA"):
+    card = ModelCard.load(repo).data
+    print(card.license, card.base_model)
+"""
+
+
+def test_by_name_as_a_learner_writes_it(address, tmp_path):
+    settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_TOKEN": "", "NO_PROXY": "127.0.0.1"}
+    environment = {**os.environ, **settings}
+    run = subprocess.run([sys.executable, "-c", BY_NAME], capture_output=True, text=True, env=environment, timeout=120)
+    assert run.stdout.splitlines() == ["32", "None HuggingFaceTB/SmolLM2-360M", f"apache-2.0 {REAL}"], run.stderr
 
 
 # --- what was made for the course
@@ -114,6 +136,8 @@ def test_everything_made_has_a_folder_and_a_maker():
 
 def test_without_the_course_model_its_own_copy_is_not_offered(repos):
     assert set(repos) - set(hub_repos.repositories()) == {GGUF.lower()}
+    # This test's cache is empty: the file is gone, and nobody fetches 98 MB to start a Hub.
+    assert GGUF not in [repo.id for repo in hub_made.repositories(with_course_model=True)]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +171,15 @@ def test_the_gguf_is_the_courses_own_file(download, api, course_cache):
     assert [model.id for model in api.list_models(apps=["ollama", "llama.cpp"])] == [GGUF]
     tensors = GGUFReader(file).tensors
     assert told["total"] == sum(int(tensor.n_elements) for tensor in tensors)
+
+
+def test_hashes_that_are_not_computed_are_right(repos):
+    """Half a gigabyte is not hashed at each start: its hash comes from where the file was made or published."""
+    known = [file for repo in repos.values() for file in repo.files.values() if file.sha256]
+    assert sorted(file.path.rpartition(".")[2] for file in known) == ["gguf", "safetensors"]
+    for file in known:
+        with file.on_disk.open("rb") as content:
+            assert file.digest == hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def test_peft_loads_the_adapter_and_it_changes_nothing(address, tmp_path, course_cache):
