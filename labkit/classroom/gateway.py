@@ -79,6 +79,8 @@ def _serve(address: str, port: int, endpoint: str | None, **access: Any) -> sock
         listener = socket.create_server((address, port), backlog=256)
     except (OSError, OverflowError):
         raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.") from None
+    # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     key = os.environ.get("LABKIT_ENDPOINT_KEY", "")
     upstream = upstreams.endpoint(endpoint, key) if endpoint else upstreams.ours()
     app = application(upstream, **access)

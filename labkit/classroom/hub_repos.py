@@ -53,7 +53,7 @@ def _from_folder(folder: Path) -> dict[str, File]:
     for place in folder.iterdir():
         if place.name == "model.safetensors":
             found[place.name] = File(
-                place.name, place.stat().st_size, on_disk=place, sha256=record.get("weights_sha256", "")
+                place.name, place.stat().st_size, on_disk=place, known_digest=record.get("weights_sha256", "")
             )
         elif place.is_file() and place.name != "labkit.json":
             found |= data_file(place.name, place.read_bytes())
