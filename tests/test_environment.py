@@ -75,6 +75,9 @@ def test_binder_start_hands_over():
     assert (ROOT / "binder" / "start").read_text(encoding="utf-8").rstrip().endswith('exec "$@"')
 
 
-@pytest.mark.parametrize("file", [".github/workflows/test.yml", ".github/workflows/weekly.yml", "CITATION.cff"])
+@pytest.mark.parametrize(
+    "file",
+    [".github/workflows/test.yml", ".github/workflows/weekly.yml", ".github/workflows/nightly.yml", "CITATION.cff"],
+)
 def test_yaml_files_are_yaml(file):
     assert yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))

@@ -21,6 +21,7 @@ from labkit.errors import LabError
 SECTIONS = {
     "startup": "import, start() and model loading, seconds",
     "decode": "prefill and decode: labkit, bare transformers and llama.cpp",
+    "hub": "the local Hub: a large file, and searches over 200 repositories",
     "gateway": "the inference gateway against the bare model server",
     "lessons": "each lesson, end to end: seconds and peak memory",
 }
