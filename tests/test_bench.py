@@ -21,7 +21,7 @@ def test_ratio_is_of_pairs():
 
 
 def test_an_unknown_section_names_the_known_ones():
-    with pytest.raises(LabError, match="choose from startup, decode, gateway, lessons"):
+    with pytest.raises(LabError, match="choose from startup, decode, hub, gateway, lessons"):
         bench.bench(["speed"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.metadata import version
 
 import pytest
 from huggingface_hub import HfApi, errors, hf_hub_download
@@ -40,6 +41,7 @@ def statuses() -> list[int]:
     return [entry["status"] for entry in hub_drills.seen()]
 
 
+@pytest.mark.skipif(version("huggingface_hub") < "2", reason="before 2.0 the first page was asked for once")
 def test_a_search_waits_as_told_and_comes_back(api):
     hub_drills.order(path="/api/models", status=429, times=2, retry_after=1)
     began = time.monotonic()
