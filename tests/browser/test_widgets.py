@@ -57,7 +57,7 @@ def chat(page) -> None:
     page.get_by_text("done: 6 words").wait_for(timeout=60_000)
     ask(page, "Tell me a very long story about the sea.")
     page.get_by_text("▌").wait_for()
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop").first.click()
     page.get_by_text("stopped:").wait_for(timeout=30_000)
     page.get_by_role("button", name="Clear").click()
     page.get_by_text("No messages yet.").wait_for()
