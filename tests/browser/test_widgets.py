@@ -124,7 +124,7 @@ def api_playground(page) -> None:
     page.get_by_text("if it were gpt-4o").nth(1).wait_for(timeout=60_000)
     prompt = page.get_by_label("Prompt", exact=True)
     prompt.fill("Tell me a very long story about the sea.")
-    page.get_by_label("Most tokens B").focus()
+    page.get_by_role("slider").last.focus()
     page.keyboard.press("End")
     page.get_by_role("button", name="Ask both").click()
     page.get_by_text("writing ...").first.wait_for(timeout=30_000)
