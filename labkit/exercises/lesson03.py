@@ -156,6 +156,7 @@ def choose(table, free_gb):
         expect(found == "maker/small", f"it chose {found!r}, and the smallest that may is maker/small.")
         for order in (table.iloc[::-1], table.sort_values("weights_gb", ascending=False)):
             expect(choose(order.copy(), 4.0) == found, "the answer should not depend on the order of the rows: sort.")
+        expect(choose(table.copy(), 0.8) == "maker/small", "0.8 GB are at most 0.8: use <= and not <.")
         expect(choose(table.copy(), 0.5) is None, "with 0.5 GB nothing fits: return None then.")
         return "Now give it the table of section 1 and what is free on your machine."
 
@@ -192,7 +193,7 @@ class Pin(Quiz):
         ),
         "c": ("the name and a tag, such as v1.0", "better, but the owner can delete a tag and set it elsewhere."),
         "d": (
-            "the name and the full commit, forty digits",
+            "the name and the full commit, forty digits and letters",
             "a commit is made from the content: it cannot come to mean something else. It can be deleted, so that "
             "what must not be lost has to lie on your own disk too.",
         ),

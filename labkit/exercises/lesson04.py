@@ -171,6 +171,7 @@ def take_json(text):
         ('{"a": {"b": 1}} and {"c": 2}', {"a": {"b": 1}}, "an object inside an object, and one behind it"),
         ('{"text": "a } in quotes"}', {"text": "a } in quotes"}, "a brace inside quotes ends nothing"),
         ('The set {a} is not JSON, {"n": 1} is.', {"n": 1}, "the set {a} is no JSON: look further"),
+        ('See [1]: {"a": 2}', {"a": 2}, "a list is no object"),
         ("No object here.", None, "No object: None"),
         ('{"city": "Par', None, "cut off: None"),
     )
@@ -186,10 +187,97 @@ def take_json(text):
         return "And if it is None, ask again, once, and say what was wrong."
 
 
+class ToolLoop(Coded):
+    """Tools that a model asked for, run by a program that keeps the upper hand."""
+
+    number = "04.3"
+    title = "Run two tools, with a limit"
+    names = ("run",)
+    hints = (
+        "A tool is found by its name in a dictionary: `tools[name]`. What if it is not there?",
+        "`calls[:limit]` are the calls that may run. Arguments are a dictionary: `tools[name](**arguments)`.",
+        "One result for each call that may run: the tool's, or the text 'unknown tool: ' and the name.",
+    )
+    code = """
+def run(calls, tools, limit):
+    results = []
+    for name, arguments in calls[:limit]:
+        results.append(tools[name](**arguments) if name in tools else f"unknown tool: {name}")
+    return results
+"""
+    why = (
+        "The model decides what it asks for; your program decides what exists, and how often. A name that was not "
+        "offered is answered and not run, so that the model can mend its wish. Without a limit, a model that asks for "
+        "ever spends your time and your money for ever."
+    )
+    also_correct = (
+        """
+def run(calls, tools, limit):
+    def unknown(name):
+        return lambda **_: "unknown tool: " + name
+
+    return [tools.get(name, unknown(name))(**arguments) for turn, (name, arguments) in enumerate(calls) if turn < limit]
+""",
+    )
+    mistakes = (
+        (
+            "def run(calls, tools, limit):\n    return [tools[name](**arguments) for name, arguments in calls[:limit]]",
+            "not offered",
+        ),
+        (
+            "def run(calls, tools, limit):\n    return [tools[n](**a) if n in tools else f'unknown tool: {n}' "
+            "for n, a in calls]",
+            "limit",
+        ),
+        (
+            "def run(calls, tools, limit):\n    return [tools[n](**a) for n, a in calls[:limit] if n in tools]",
+            "an answer too",
+        ),
+        (
+            "def run(calls, tools, limit):\n    return [f'unknown tool: {n}' for n, a in calls[:limit]]",
+            "5 + 7",
+        ),
+        ("def run(calls, tools, limit):\n    for n, a in calls[:limit]:\n        tools.get(n, print)(**a)", "list"),
+    )
+
+    def verify(self, run: Any) -> str:
+        expect(callable(run), "run should be a function of calls, tools and limit.")
+        ran: list[str] = []
+
+        def add(a: int, b: int) -> int:
+            ran.append("add")
+            return a + b
+
+        def clock(city: str) -> str:
+            ran.append("clock")
+            return f"noon in {city}"
+
+        tools = {"add": add, "clock": clock}
+        found = run([("add", {"a": 5, "b": 7}), ("clock", {"city": "Lima"})], tools, 5)
+        expect(isinstance(found, list), f"run should return a list of results, and returns a {type(found).__name__}.")
+        expect(
+            found == [12, "noon in Lima"], f"5 + 7 and the clock of Lima should give [12, 'noon in Lima'], not {found}."
+        )
+        asked = [("add", {"a": 1, "b": 1}), ("erase", {"path": "notes.txt"}), ("clock", {"city": "Rome"})]
+        try:
+            found = run(asked, tools, 5)
+        except KeyError:
+            expect(False, "'erase' was not offered, and your loop stopped: answer 'unknown tool: erase' and go on.")
+        expect(len(found) == 3, "a tool that was not offered gets an answer too: 'unknown tool: erase'.")
+        expect(
+            found == [2, "unknown tool: erase", "noon in Rome"], f"for a tool that was not offered you gave {found}."
+        )
+        ran.clear()
+        found = run([("add", {"a": 1, "b": 1})] * 50, tools, 3)
+        expect(len(ran) == 3, f"with limit 3 your loop ran {len(ran)} of 50 calls: stop at the limit.")
+        expect(found == [2, 2, 2], f"with limit 3 there should be three results, and there are {len(found)}.")
+        return "The model asks, your program decides."
+
+
 class WhoRuns(Quiz):
     """A tool call is a wish."""
 
-    number = "04.3"
+    number = "04.4"
     title = "Who runs the tool?"
     question = 'A model answers with a tool call: delete_file, {"path": "notes.txt"}. What has happened to the file?'
     answer = "b"
@@ -211,7 +299,7 @@ class WhoRuns(Quiz):
 class Decide(Open):
     """API, endpoint, or one's own machine."""
 
-    number = "04.4"
+    number = "04.5"
     title = "Decide where it runs"
     question = (
         "A program of yours: a hosted API, an endpoint of its own, or your machine? Use numbers from this lesson and "
