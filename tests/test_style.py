@@ -14,10 +14,10 @@ ROOT = assets.CHECKOUT
 
 # From the ground up; a module may import its own layer and those below it, at any level of nesting.
 LAYERS = [
-    {"errors", "assets", "cache", "network"},
+    {"errors", "assets", "cache", "network", "bars"},
     {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing"},
     {"classroom", "models", "conversion", "privacy"},
-    {"local", "sampling", "families"},
+    {"local", "sampling", "families", "quantization", "evaluation"},
     {"exercises", "widgets", "progress"},
     {"session", "doctor", "authoring", "work", "fetch", "bench", "cli"},
 ]
