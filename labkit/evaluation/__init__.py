@@ -1,7 +1,7 @@
 """Evaluation: what a change to a model costs, by protocols that are the same for every method and engine.
 
 `losses` how well a text is predicted, and how far two models' predictions are apart · `tasks` what gets done ·
-`results` tables that a class can put together.
+`llama` the same out of llama.cpp · `results` tables that a class can put together.
 """
 
 from labkit.evaluation.losses import (
@@ -14,6 +14,8 @@ from labkit.evaluation.losses import (
     perplexity,
     token_losses,
 )
+from labkit.evaluation.llama import llama_losses
+from labkit.evaluation.results import merge, save
 from labkit.evaluation.tasks import Score, agreement, continuations, exact_match, json_validity
 
 __all__ = [
@@ -28,6 +30,9 @@ __all__ = [
     "from_losses",
     "json_validity",
     "kl_divergence",
+    "llama_losses",
+    "merge",
     "perplexity",
+    "save",
     "token_losses",
 ]

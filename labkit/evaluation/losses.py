@@ -9,7 +9,7 @@ Source of the sliding window: https://huggingface.co/docs/transformers/perplexit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 REGISTERS = ("story", "report", "dialogue", "instructions", "encyclopedia", "code", "letters")
 _PIECE = 128  # positions whose logits are in memory at once
-Documents = "torch.Tensor | Sequence[torch.Tensor] | Mapping[str, torch.Tensor]"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def course_text(tokenizer: Any, tokens: int = 2048) -> dict[str, torch.Tensor]:
     return documents
 
 
-def token_losses(model: Any, documents: Documents, *, window: int = 512, stride: int | None = None) -> torch.Tensor:
+def token_losses(model: Any, documents: Any, *, window: int = 512, stride: int | None = None) -> torch.Tensor:
     """The loss of every scored token in nats, -log p(token), in the order of the text; fp32, on the CPU.
 
     `stride` is the window unless given. LabError for a window that the model cannot read or that scores nothing.
@@ -72,7 +71,7 @@ def token_losses(model: Any, documents: Documents, *, window: int = 512, stride:
 
     stride = _checked(model.config.max_position_embeddings, window, stride)
     losses = []
-    for ids in _each(documents):
+    for ids in each(documents):
         for inputs, first in windows(ids, window, stride):
             for start, logits in _logits(model, inputs, first):
                 targets = inputs[start + 1 : start + 1 + len(logits)]
@@ -80,7 +79,7 @@ def token_losses(model: Any, documents: Documents, *, window: int = 512, stride:
     return torch.cat(losses)
 
 
-def perplexity(model: Any, documents: Documents, *, window: int = 512, stride: int | None = None) -> Perplexity:
+def perplexity(model: Any, documents: Any, *, window: int = 512, stride: int | None = None) -> Perplexity:
     """The perplexity of a transformers model on documents of token ids, `{name: ids}`, a list, or one tensor."""
     return from_losses(token_losses(model, documents, window=window, stride=stride), window, stride)
 
@@ -148,7 +147,8 @@ def kl_divergence(full: torch.Tensor, other: torch.Tensor) -> Distance:
     return Distance(mean, mean - 2 * error, mean + 2 * error, same)
 
 
-def _each(documents: Any) -> list[torch.Tensor]:
+def each(documents: Any) -> list[torch.Tensor]:
+    """The documents as a list, whatever they came in; LabError when there is nothing to score."""
     import torch
 
     if isinstance(documents, torch.Tensor):

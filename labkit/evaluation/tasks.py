@@ -1,7 +1,8 @@
 """What a model gets done: short answers compared exactly, JSON that parses, and the same greedy continuation or not.
 
-The data was written for the course (assets/evaluation/README.md) and is small: a score of 32 questions moves by 3 points
-with one of them. Greedy decoding, so a score is the same each time on one machine. Knows nothing of how a model was made.
+The data was written for the course (assets/evaluation/README.md) and is small: a score of 32 questions moves by 3
+points with one of them. Greedy decoding, so a score is the same each time on one machine. Knows nothing of how a model
+was made.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Quantization: by hand on one matrix, on a whole model, and through the tools that people use.
 
-`blocks` integers with a scale · `normal_float` levels from the normal distribution · `layouts` llama.cpp's blocks by hand ·
+`blocks` integers with a scale · `normal_float` levels from the normal distribution · `layouts` llama.cpp's blocks ·
 `layers` a model's linear layers, GPTQ's idea · `gguf_files` files that llama.cpp reads · `methods` what works where.
 """
 
+from labkit.quantization import gguf_files
 from labkit.quantization.blocks import (
     Quantized,
     absmax,
@@ -16,6 +17,7 @@ from labkit.quantization.blocks import (
 )
 from labkit.quantization.layers import gptq, layer_inputs, linears, output_error, quantized_linears
 from labkit.quantization.layouts import q4_0, q8_0, read_q4_k
+from labkit.quantization.methods import load, table
 from labkit.quantization.normal_float import double_quantize, nf4, nf4_levels
 
 __all__ = [
@@ -23,9 +25,12 @@ __all__ = [
     "absmax",
     "double_quantize",
     "error_table",
+    "gguf_files",
     "gptq",
     "layer_inputs",
     "linears",
+    "load",
+    "table",
     "nf4",
     "nf4_levels",
     "outlier_table",
