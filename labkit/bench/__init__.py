@@ -21,6 +21,7 @@ from labkit.errors import LabError
 SECTIONS = {
     "startup": "import, start() and model loading, seconds",
     "decode": "prefill and decode: labkit, bare transformers and llama.cpp",
+    "quantization": "size, memory, speed, perplexity and tasks of every method that works here (minutes)",
     "lessons": "each lesson, end to end: seconds and peak memory",
 }
 

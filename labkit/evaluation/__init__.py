@@ -4,6 +4,7 @@
 `llama` the same out of llama.cpp · `results` tables that a class can put together.
 """
 
+from labkit.evaluation.llama import llama_losses
 from labkit.evaluation.losses import (
     Distance,
     Perplexity,
@@ -14,7 +15,6 @@ from labkit.evaluation.losses import (
     perplexity,
     token_losses,
 )
-from labkit.evaluation.llama import llama_losses
 from labkit.evaluation.results import merge, save
 from labkit.evaluation.tasks import Score, agreement, continuations, exact_match, json_validity
 

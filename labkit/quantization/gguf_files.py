@@ -1,4 +1,4 @@
-"""GGUF files with quantized weights, made here: read one, quantize tensor by tensor, write another that llama.cpp loads.
+"""GGUF files with quantized weights, made here: read one, quantize tensor by tensor, write one that llama.cpp loads.
 
 `gguf` reads and writes the format. The K-quants come out of llama.cpp itself: its `ggml_quantize_chunk` is called in
 xllamacpp's library where that shows it (Linux, macOS); elsewhere numpy writes Q8_0 and Q4_0, and K-quants are refused.

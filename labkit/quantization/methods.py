@@ -4,7 +4,7 @@ bitsandbytes quantizes while it loads, in the lesson's own kernel. torchao does 
 any model once it is installed: it lives in a folder of its own in the course cache, seen by processes of
 `labkit bench quantization` alone. GGUF files are made by `gguf_files`, and here loaded de-quantized. GPTQ and AWQ need
 data, hours and a GPU to be made, and a GPU to be loaded: their checkpoints are read, not made.
-What works where was tried on Linux with a CPU (2026-11-23); CUDA and Apple are as the projects' pages say (unconfirmed).
+What works where was tried on Linux with a CPU (2026-11-23); CUDA and Apple are as the projects say (unconfirmed).
 """
 
 from __future__ import annotations
