@@ -4,6 +4,7 @@ from labkit.widgets.break_even import break_even
 from labkit.widgets.chat import chat
 from labkit.widgets.licence_explorer import licence_explorer
 from labkit.widgets.memory_planner import memory_planner
+from labkit.widgets.quantization_explorer import quantization_explorer
 from labkit.widgets.router_view import router_view
 from labkit.widgets.sampling_playground import sampling_playground
 from labkit.widgets.token_explorer import token_explorer
@@ -13,6 +14,7 @@ __all__ = [
     "chat",
     "licence_explorer",
     "memory_planner",
+    "quantization_explorer",
     "router_view",
     "sampling_playground",
     "token_explorer",
