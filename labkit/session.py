@@ -6,6 +6,7 @@ Local is the default: nothing is needed, and outputs match the text. Live is ask
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -86,6 +87,8 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
     os.environ.update(_settings(mode, entry))
+    # peft imports bitsandbytes, which on some CPUs warns that a faster kernel could be fetched.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     dtype = models.dtype_for(entry, here)
     if _started is None or _started.model.name != entry.name:
         # Once it is loaded, it would have to fit a second time.

@@ -21,7 +21,7 @@ def test_ratio_is_of_pairs():
 
 
 def test_an_unknown_section_names_the_known_ones():
-    with pytest.raises(LabError, match="choose from startup, decode, lessons"):
+    with pytest.raises(LabError, match="choose from startup, decode, quantization, lessons"):
         bench.bench(["speed"])
 
 

