@@ -15,7 +15,7 @@ from labkit.evaluation.losses import (
     perplexity,
     token_losses,
 )
-from labkit.evaluation.results import merge, save
+from labkit.evaluation.results import merge, save, stored
 from labkit.evaluation.tasks import Score, agreement, continuations, exact_match, json_validity
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "merge",
     "perplexity",
     "save",
+    "stored",
     "token_losses",
 ]
