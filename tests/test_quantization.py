@@ -46,9 +46,19 @@ def errors(weights, quantized, block):
 @settings(deadline=None)
 @given(TENSORS, st.integers(2, 8), BLOCKS)
 def test_no_weight_moves_further_than_half_a_step(weights, bits, block):
-    for function in (quantization.absmax, quantization.zero_point):
+    from labkit.quantization.blocks import in_blocks
+
+    blocks = in_blocks(weights, block)
+    largest, reach = blocks.abs().amax(1, keepdim=True), blocks.clamp(min=0).amax(1, keepdim=True)
+    reach = reach - blocks.clamp(max=0).amin(1, keepdim=True)
+    promised = {
+        quantization.absmax: largest / (2 ** (bits - 1) - 1) / 2,
+        quantization.zero_point: reach / (2**bits - 1) / 2,
+    }
+    for function, half_a_step in promised.items():
         quantized = function(weights, bits, block)
         moved, bound = errors(weights, quantized, block)
+        assert torch.allclose(bound[largest > 0], half_a_step[largest > 0], rtol=1e-5)
         # The largest code times the rounding of fp32 comes on top of the bound.
         assert bool((moved <= bound * (1 + 2 ** (bits - 20)) + 1e-30).all()), function.__name__
         assert quantized.dequantize().shape == weights.shape

@@ -36,9 +36,11 @@ def run(quick: bool) -> Section:
     with contextlib.suppress(LabError):  # its rows say so
         methods.fetch_torchao(quiet=True)
     tokens, repeats = (512, 3) if quick else (2048, 5)
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        rows = [_row(name, Path(folder), tokens, repeats) for name in bar(methods.METHODS, "Methods")]
-    kept = save(rows)
+        for name in bar(methods.METHODS, "Methods"):
+            rows.append(_row(name, Path(folder), tokens, repeats))
+            kept = save(rows)  # minutes of work each: what is there survives an interruption
     protocol = (
         f"course text, about {tokens} tokens in 7 registers, window 512, each token once; KL and first choices against "
         f"fp32 on 252 tokens; same_text: 24 greedy tokens after 48, until they differ; speed: batch 1, 32 tokens, "
