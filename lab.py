@@ -196,7 +196,7 @@ def set_up(environment, extras):
         return
     extras = sorted(set(extras) | set(have))
     install_torch(environment)
-    step(3, "Installing the course (about 120 MB to download the first time)")
+    step(3, "Installing the course (about 165 MB to download the first time)")
     version = installed_torch(environment)
     constraint = os.path.join(VENV, "constraint.txt")
     write(constraint, "torch==%s\n" % version if version else "")

@@ -19,8 +19,8 @@ _HOMES = {
     "____": ("labkit.exercises.engine", "____"),
 }
 _MODULES = {
-    *("assets", "catalogue", "doctor", "exercises", "families", "hub", "inference", "licences", "local"),
-    *("machine", "memory", "models", "planning", "sampling", "tokens", "widgets"),
+    *("assets", "catalogue", "doctor", "evaluation", "exercises", "families", "hub", "inference", "licences"),
+    *("local", "machine", "memory", "models", "planning", "quantization", "sampling", "tokens", "widgets"),
 }
 
 if TYPE_CHECKING:

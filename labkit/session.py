@@ -6,6 +6,7 @@ Local is the default: nothing is needed, and outputs match the text. Live is ask
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -88,6 +89,8 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
     os.environ.update(_settings(mode, entry))
+    # peft imports bitsandbytes, which on some CPUs warns that a faster kernel could be fetched.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if mode == "local":
         _connect(lesson)
     dtype = models.dtype_for(entry, here)

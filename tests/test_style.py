@@ -14,10 +14,10 @@ ROOT = assets.CHECKOUT
 
 # From the ground up; a module may import its own layer and those below it, at any level of nesting.
 LAYERS = [
-    {"errors", "assets", "cache", "network"},
+    {"errors", "assets", "cache", "network", "bars"},
     {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing", "spending"},
     {"classroom", "models", "conversion", "privacy", "hub"},
-    {"local", "sampling", "families", "inference"},
+    {"local", "sampling", "families", "inference", "quantization", "evaluation"},
     {"exercises", "widgets", "progress"},
     {"session", "doctor", "authoring", "work", "fetch", "bench", "cli"},
 ]

@@ -6,6 +6,7 @@ from labkit.widgets.chat import chat
 from labkit.widgets.hub_search import hub_search
 from labkit.widgets.licence_explorer import licence_explorer
 from labkit.widgets.memory_planner import memory_planner
+from labkit.widgets.quantization_explorer import quantization_explorer
 from labkit.widgets.router_view import router_view
 from labkit.widgets.sampling_playground import sampling_playground
 from labkit.widgets.token_explorer import token_explorer
@@ -17,6 +18,7 @@ __all__ = [
     "hub_search",
     "licence_explorer",
     "memory_planner",
+    "quantization_explorer",
     "router_view",
     "sampling_playground",
     "token_explorer",
