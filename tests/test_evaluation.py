@@ -192,3 +192,13 @@ def test_a_file_that_does_not_fit_is_named(tmp_path):
         evaluation.save(table().drop(columns="kl"), tmp_path / "new.csv")
     assert not (tmp_path / "new.csv").exists()
     assert results.COLUMNS[0] == "machine"
+
+
+def test_the_stored_table_has_every_method():
+    from labkit.quantization import methods
+
+    table = evaluation.stored()
+    assert table["method"].tolist() == list(methods.METHODS) and table["date"].notna().all()
+    measured = table[table["perplexity"].notna()].set_index("method")
+    assert len(measured) == 15 and measured.loc["fp32", "kl"] == 0
+    assert (measured["perplexity"] >= measured.loc["fp32", "perplexity"]).all()
