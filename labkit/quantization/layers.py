@@ -6,6 +6,7 @@ Knows `torch.nn.Linear`. Knows nothing of files, nor of other libraries' quantiz
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from labkit.quantization.blocks import Quantized, absmax
 
 if TYPE_CHECKING:
     import torch
+
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 
 Quantizer = Callable[["torch.Tensor"], Quantized]
 
@@ -42,16 +45,34 @@ def quantized_linears(model: Any, quantizer: Quantizer, *, quiet: bool = False) 
             perplexity(model, ids)
     """
     changed, kept = linears(model), {}
+    _give_back()
     if not changed:
         raise LabError("This model has no linear layers to quantize (are they quantized already?).")
     try:
-        for name, layer in bar(changed.items(), "Quantizing", quiet=quiet):
+        for place, (name, layer) in enumerate(bar(changed.items(), "Quantizing", quiet=quiet)):
             kept[name] = quantizer(layer.weight.detach())
             layer.forward = functools.partial(_forward, kept[name], layer)
+            if place % 16 == 15:
+                _give_back()
         yield kept
     finally:
         for layer in changed.values():
             layer.__dict__.pop("forward", None)
+        del kept
+        _give_back()
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, now and from now on.
+
+    Between codes that are kept, glibc would hold the room of what was computed: 0.6 GB for the course model, measured
+    with bitsandbytes imported (2026-11-23). Blocks of a megabyte get room of their own instead. Other systems see to
+    it themselves.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        system = ctypes.CDLL(None)
+        system.mallopt(_MMAP_THRESHOLD, 1 << 20)
+        system.malloc_trim(0)
 
 
 def _forward(quantized: Quantized, layer: torch.nn.Linear, inputs: torch.Tensor) -> torch.Tensor:

@@ -25,6 +25,9 @@ WIDGETS = {
     "widget-token-explorer": "labkit.widgets.token_explorer(tokenizer)",
     "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, 'Once upon a time')",
     "widget-chat": "labkit.widgets.chat(model, tokenizer)",
+    "widget-quantization-explorer": (
+        "labkit.widgets.quantization_explorer(model.model.layers[10].mlp.down_proj.weight[:256])"
+    ),
     "widget-memory-planner": "labkit.widgets.memory_planner('mistral-7b', free_gb=16)",
     "widget-licence-explorer": "labkit.widgets.licence_explorer(use='train_another_model_on_outputs')",
     "widget-break-even": "labkit.widgets.break_even()",

@@ -16,6 +16,7 @@ def test_the_widgets_answer_the_learner(chromium, course_cache, tmp_path):
         tokens(page)
         sampling(page)
         chat(page)
+        explorer(page)
         planner(page)
         break_even(page)
         licences(page)
@@ -65,6 +66,12 @@ def chat(page) -> None:
     page.get_by_placeholder(QUESTION_HERE).focus()
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.textContent") == "Send"
+
+
+def explorer(page) -> None:
+    page.get_by_text("absmax(weights, 4, 64)").wait_for()
+    page.get_by_label("Codes", exact=True).select_option("NF4")
+    page.get_by_text("nf4(weights, 64)").wait_for()
 
 
 def planner(page) -> None:
