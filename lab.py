@@ -33,7 +33,7 @@ HELP = """usage: python lab.py [COMMAND] [options]
   python lab.py test       the same set-up, then every test, every notebook compared with its stored outputs
   python lab.py setup      the set-up alone
 
-Other commands: doctor, lessons, progress, reset 05, serve, hub, bench, fetch FOLDER, clean, run, lint.
+Other commands: doctor, lessons, progress, reset 05, serve, hub, gateway, bench, fetch FOLDER, clean, run, lint.
 `python lab.py COMMAND --help` explains one of them.
 
   --no-browser, --port N   for `lab`: print the address, use this port
@@ -196,7 +196,7 @@ def set_up(environment, extras):
         return
     extras = sorted(set(extras) | set(have))
     install_torch(environment)
-    step(3, "Installing the course (about 120 MB to download the first time)")
+    step(3, "Installing the course (about 165 MB to download the first time)")
     version = installed_torch(environment)
     constraint = os.path.join(VENV, "constraint.txt")
     write(constraint, "torch==%s\n" % version if version else "")

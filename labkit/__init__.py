@@ -19,8 +19,9 @@ _HOMES = {
     "____": ("labkit.exercises.engine", "____"),
 }
 _MODULES = {
-    *("assets", "cards", "catalogue", "doctor", "exercises", "families", "finetuning", "licences", "local", "machine"),
-    *("memory", "models", "planning", "sampling", "teaching_data", "tokens", "widgets"),
+    *("assets", "cards", "catalogue", "doctor", "evaluation", "exercises", "families", "finetuning", "hub"),
+    *("inference", "licences", "local", "machine", "memory", "models", "planning", "quantization", "sampling"),
+    *("teaching_data", "tokens", "widgets"),
 }
 
 if TYPE_CHECKING:

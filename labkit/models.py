@@ -229,8 +229,10 @@ def _in_own_cache(entry: catalogue.Entry) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    from labkit import hub
+
     try:
-        folder = snapshot_download(entry.repo_id, local_files_only=True, allow_patterns=_PATTERNS)
+        folder = snapshot_download(entry.repo_id, local_files_only=True, allow_patterns=_PATTERNS, **hub.own())
     except LocalEntryNotFoundError:
         return None
     return Path(folder) if any(Path(folder).glob("*.safetensors")) else None
@@ -247,7 +249,7 @@ def _from_hub(entry: catalogue.Entry, *, quiet: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
-    from labkit import network
+    from labkit import hub, network
 
     if not network.answers(network.HUB):
         raise LabError(
@@ -257,7 +259,7 @@ def _from_hub(entry: catalogue.Entry, *, quiet: bool) -> Path:
     size = entry.size_bytes("bf16")
     _say(f"Downloading {entry.repo_id} from the Hugging Face Hub (about {size / 1e9:.1f} GB)", quiet)
     try:
-        return Path(snapshot_download(entry.repo_id, revision=entry.revision, allow_patterns=_PATTERNS))
+        return Path(snapshot_download(entry.repo_id, revision=entry.revision, allow_patterns=_PATTERNS, **hub.own()))
     except GatedRepoError:
         raise LabError(
             f"{entry.repo_id} is gated: accept its terms on huggingface.co/{entry.repo_id}, run `hf auth login`, "

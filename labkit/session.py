@@ -6,6 +6,7 @@ Local is the default: nothing is needed, and outputs match the text. Live is ask
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -18,6 +19,8 @@ from labkit.errors import LabError
 
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
 MODES = ("local", "live")
+# Lessons that talk to the Hub, or to providers. In the local world they get the course's own; the others start nothing.
+_WITH_HUB, _WITH_GATEWAY = ("03",), ("04",)
 
 # What the libraries read when they are first imported. No telemetry, no update checks, no progress bars for files that
 # are here already; no proxy for loopback addresses, or a school's proxy would catch the course's own servers.
@@ -86,6 +89,10 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
     os.environ.update(_settings(mode, entry))
+    # peft imports bitsandbytes, which on some CPUs warns that a faster kernel could be fetched.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if mode == "local":
+        _connect(lesson)
     dtype = models.dtype_for(entry, here)
     if _started is None or _started.model.name != entry.name:
         # Once it is loaded, it would have to fit a second time.
@@ -94,6 +101,18 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     _started = lab
     print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, dtype)} · {entry.title}")
     return lab
+
+
+def _connect(lesson: str) -> None:
+    """Send the libraries to the services of the local world that the lesson needs."""
+    if lesson in _WITH_GATEWAY:
+        from labkit import inference
+
+        inference.connect_local()
+    elif lesson in _WITH_HUB:
+        from labkit import hub
+
+        hub.connect()
 
 
 def _checked(lesson: str, mode: str | None) -> tuple[str, str]:

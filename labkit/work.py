@@ -179,9 +179,13 @@ def clean(argv: list[str]) -> int:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     options = parser.parse_args(argv)
-    doomed = [folder for name in ("models", "services") if (folder := cache.root() / name).exists()]
+    doomed = [
+        folder
+        for name in ("models", "quantized", "environments", "services")
+        if (folder := cache.root() / name).exists()
+    ]
     size = sum(file.stat().st_size for folder in doomed for file in folder.rglob("*") if file.is_file())
-    print(f"The course cache {cache.root()} holds {size / 1e6:,.0f} MB of weights and service files.")
+    print(f"The course cache {cache.root()} holds {size / 1e6:,.0f} MB of weights, tools and service files.")
     if not doomed or not (options.yes or _agrees()):
         print("Nothing was deleted.")
         return 0

@@ -1,6 +1,6 @@
 """What all tests share: a cache of their own, the course model where one asks for it, a browser, reasons for skipping.
 
-No test reads or writes the learner's cache, but for the folder of model weights, and that only through `course_cache`.
+No test reads or writes the learner's cache, but for model weights and torchao, and those only through `course_cache`.
 """
 
 from __future__ import annotations
@@ -60,12 +60,14 @@ def _cache_with_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
             patch.delenv("LABKIT_CACHE", raising=False)
         if models.status() != "ready":
             pytest.skip("the course model is not in the cache yet: run `python lab.py setup` once")
-        weights = cache.subfolder("models")
+        shared = [cache.subfolder(name) for name in ("models", "environments")]
     folder = tmp_path_factory.mktemp("course-cache")
-    link(weights, folder / "models")
+    for place in shared:
+        link(place, folder / place.name)
     yield folder
     # pytest deletes old temporary folders: it must not find a way into the real one.
-    unlink(folder / "models")
+    for place in shared:
+        unlink(folder / place.name)
 
 
 @pytest.fixture

@@ -21,8 +21,34 @@ def test_ratio_is_of_pairs():
 
 
 def test_an_unknown_section_names_the_known_ones():
-    with pytest.raises(LabError, match="choose from startup, decode, finetuning, lessons"):
+    sections = "startup, decode, hub, gateway, quantization, finetuning, lessons"
+    with pytest.raises(LabError, match=f"choose from {sections}"):
         bench.bench(["speed"])
+
+
+def test_a_method_that_does_not_work_here_is_a_row_that_says_why(tmp_path):
+    from labkit import evaluation, machine
+    from labkit.bench import quantization
+
+    if machine.detect().device == "cuda":
+        pytest.skip("GPTQ may work here")
+    row = quantization._row("GPTQ", tmp_path, 512, 3)
+    assert row["note"].startswith("GPTQ needs CUDA") and row["perplexity"] is None
+    table = evaluation.merge([quantization.save([row, row | {"method": "fp32", "perplexity": 24.3, "note": ""}])])
+    assert table["method"].tolist() == ["GPTQ", "fp32"] and table["machine"].nunique() == 1
+    assert table["perplexity"].isna().tolist() == [True, False]
+
+
+@pytest.mark.slow
+def test_one_method_is_measured_in_a_process_of_its_own(course_cache, tmp_path):
+    from labkit.bench import quantization
+
+    row = quantization._row("bf16", tmp_path, 350, 1)
+    assert row["note"] == "" and set(row) == set(quantization._KEYS)
+    assert row["disk_MB"] == pytest.approx(269.1, abs=0.5) and 250 < row["memory_MB"] < 1500
+    assert row["perplexity_low"] < row["perplexity"] < row["perplexity_high"]
+    assert row["decode_low"] <= row["decode_tokens_per_s"] <= row["decode_high"]
+    assert row["kl"] is None  # fp32 has not run before it
 
 
 @pytest.mark.slow

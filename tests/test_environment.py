@@ -26,9 +26,13 @@ def bounds() -> dict[str, str]:
     found: dict[str, str] = {}
     extras = project()["optional-dependencies"]
     for line in [*project()["dependencies"], *extras["lab"], *extras["test"]]:
-        name, bound = re.fullmatch(r"([A-Za-z0-9_-]+)>=([0-9.]+)", line).groups()
-        found[name] = max(found.get(name, "0"), bound, key=lambda text: [int(part) for part in text.split(".")])
+        name, bound = re.fullmatch(r"([A-Za-z0-9_-]+)>=([0-9.]+(?:; .+)?)", line).groups()
+        found[name] = max(found.get(name, "0"), bound, key=_numbers)
     return found
+
+
+def _numbers(bound: str) -> list[int]:
+    return [int(part) for part in bound.partition(";")[0].split(".")]
 
 
 def conda(file: str) -> tuple[dict[str, str], list[str], list[str]]:
@@ -75,6 +79,9 @@ def test_binder_start_hands_over():
     assert (ROOT / "binder" / "start").read_text(encoding="utf-8").rstrip().endswith('exec "$@"')
 
 
-@pytest.mark.parametrize("file", [".github/workflows/test.yml", ".github/workflows/weekly.yml", "CITATION.cff"])
+@pytest.mark.parametrize(
+    "file",
+    [".github/workflows/test.yml", ".github/workflows/weekly.yml", ".github/workflows/nightly.yml", "CITATION.cff"],
+)
 def test_yaml_files_are_yaml(file):
     assert yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
 import itertools
@@ -141,6 +142,7 @@ def test(argv: list[str]) -> int:
     given = [word for word in rest if not word.startswith("-") and (root / word.split("::")[0]).exists()]
     if not given:
         _ensure_model()
+        _ensure_torchao(skip=options.fast)
     return subprocess.run([*command, *([] if given else targets), *rest], cwd=root, env=_environment(root)).returncode
 
 
@@ -181,6 +183,15 @@ def _ensure_model() -> None:
     from labkit import models
 
     models.ensure()
+
+
+def _ensure_torchao(*, skip: bool) -> None:
+    """Its tests are skipped, with the reason, where it cannot be had."""
+    from labkit.quantization import methods
+
+    if not skip:
+        with contextlib.suppress(LabError):
+            methods.fetch_torchao(quiet=True)
 
 
 def _outcome(stored: object, check: bool) -> str:

@@ -1,4 +1,4 @@
-"""The local Hub as a service: one process a user, read-only, on 127.0.0.1, for the unmodified `huggingface_hub` client.
+"""The local Hub as a service: one process a user, on 127.0.0.1, for the unmodified `huggingface_hub` client.
 
 `local_hub()` joins it; `python -m labkit.classroom.hub` is its process; `labkit hub` shows it at a terminal.
 Knows how to run it. What it answers is in `hub_api`; what is in it, in `hub_repos`.
@@ -12,13 +12,18 @@ import socket
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING, Any
 
 from labkit.classroom import services
 from labkit.classroom.host import host, new_key
 from labkit.classroom.hub_repos import NOT_THE_HUB
 from labkit.errors import LabError
 
+if TYPE_CHECKING:
+    import uvicorn
+
 TOKEN = "hf_course_learner"
+_PATIENCE_S = 30.0  # how long a client may take to say what it wants
 
 
 def local_hub(*, port: int = 0) -> services.Service:
@@ -50,10 +55,26 @@ def _command() -> list[str]:
 services.register("hub", _command, environment=_environment)
 
 
+def server(app: Any, *, patience: float = _PATIENCE_S) -> uvicorn.Server:
+    """The HTTP server of the Hub: no header over 64 KB, and no connection that says nothing for `patience` seconds."""
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Impatient(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(patience, self.hang_up)
+
+        def hang_up(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
+
+    limits = {"h11_max_incomplete_event_size": 64 * 1024, "lifespan": "off"}
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", http=Impatient, **limits))
+
+
 def main(argv: list[str]) -> int:
     """The process of the service: serve until nobody uses it."""
-    import uvicorn
-
     from labkit import models
     from labkit.classroom.hub_api import application
     from labkit.classroom.hub_repos import repositories
@@ -66,14 +87,15 @@ def main(argv: list[str]) -> int:
     try:
         app = application(repositories(models.ensure(quiet=True)))
         listener = socket.create_server(("127.0.0.1", options.port))
+        # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except LabError as problem:
         print(f"labkit: {problem}", file=sys.stderr)
         return 1
     except OSError:
         print(f"labkit: Port {options.port} is in use: choose another with --port, or leave it out.", file=sys.stderr)
         return 1
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", h11_max_incomplete_event_size=64 * 1024))
-    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    threading.Thread(target=server(app).run, kwargs={"sockets": [listener]}, daemon=True).start()
     # The key is for services that want one; this Hub knows users by the course's tokens, as the real one does.
     host(options.service, f"http://127.0.0.1:{listener.getsockname()[1]}", new_key(), linger=options.linger)
     os._exit(0)
@@ -81,7 +103,7 @@ def main(argv: list[str]) -> int:
 
 def hub(argv: list[str]) -> int:
     """`labkit hub`: start or join the local Hub, print how to use it, stay until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="labkit hub", description="A small read-only Hub on this machine.")
+    parser = argparse.ArgumentParser(prog="labkit hub", description="A small Hub on this machine.")
     parser.add_argument("--port", type=int, default=0, help="use this port (default: any free one)")
     service = local_hub(port=parser.parse_args(argv).port)
     print(service.url)

@@ -5,49 +5,80 @@ Knows what `model_info` tells. Knows nothing of routes.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from labkit.classroom.hub_repos import File, Repo
+from labkit.classroom import providers
+from labkit.classroom.hub_files import File, Repo
 
 _ALWAYS = ("_id", "id", "modelId")
 _EXPANDABLE = {
-    *("author", "cardData", "config", "createdAt", "disabled", "gated", "lastModified", "library_name"),
-    *("pipeline_tag", "private", "safetensors", "sha", "siblings", "tags"),
+    "model": {
+        *("author", "baseModels", "cardData", "childrenModelCount", "config", "createdAt", "disabled", "gated", "gguf"),
+        *("inference", "inferenceProviderMapping", "lastModified", "library_name", "pipeline_tag", "private"),
+        *("safetensors", "sha", "siblings", "tags"),
+    },
+    "dataset": {
+        *("author", "cardData", "createdAt", "disabled", "gated", "lastModified", "private", "sha", "siblings", "tags"),
+    },
 }
+# What was computed once; a repository that changes is another object.
+_known: weakref.WeakKeyDictionary[Repo, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 
 class Refused(HTTPException):
     """An answer that is an error, in the client's own terms: status, `X-Error-Code`, and a sentence."""
 
     def __init__(self, status: int, code: str, sentence: str) -> None:
-        super().__init__(status, sentence, {"X-Error-Code": code, "X-Error-Message": sentence})
+        # A header is one line of Latin letters, and the sentence may quote anything that was asked for.
+        line = "".join(one if " " <= one <= "~" else one.encode("unicode_escape").decode() for one in sentence)
+        super().__init__(status, sentence, {"X-Error-Code": code, "X-Error-Message": line})
 
 
 def facts_of(repo: Repo, *, blobs: bool = False) -> dict[str, Any]:
-    """What `model_info` tells. Downloads and likes are not known here, and left out."""
+    """What `model_info` or `dataset_info` tells. Downloads and likes are not known here, and left out."""
+    if repo not in _known:
+        _known[repo] = _facts(repo)
+    facts = _known[repo]
+    return facts | {"siblings": [_sibling(file, True) for file in repo.files.values()]} if blobs else facts
+
+
+def _facts(repo: Repo) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "_id": repo.sha[:24],
         "id": repo.id,
-        "modelId": repo.id,
-        "author": repo.id.split("/")[0],
+        "author": repo.author,
         "sha": repo.sha,
-        "private": False,
+        "private": repo.private,
         "disabled": False,
         "gated": "manual" if repo.gated else False,
-        "library_name": repo.card["library_name"],
-        "pipeline_tag": repo.card["pipeline_tag"],
         "tags": repo.tags,
         "cardData": repo.card,
-        "config": {key: repo.config[key] for key in ("architectures", "model_type")},
-        "safetensors": {"parameters": repo.parameters, "total": sum(repo.parameters.values())},
-        "siblings": [_sibling(file, blobs) for file in repo.files.values()],
+        "siblings": [_sibling(file, False) for file in repo.files.values()],
     }
-    if repo.released:
-        date = f"{repo.released}-01-01"[:10] if len(repo.released) < 10 else repo.released
-        facts |= {"createdAt": f"{date}T00:00:00.000Z", "lastModified": f"{date}T00:00:00.000Z"}
-    return facts
+    if repo.created:
+        facts |= {"createdAt": repo.created, "lastModified": repo.modified}
+    elif day := day_of(repo):
+        facts |= {"createdAt": f"{day}T00:00:00.000Z", "lastModified": f"{day}T00:00:00.000Z"}
+    return facts if repo.kind == "dataset" else facts | _of_a_model(repo)
+
+
+def _of_a_model(repo: Repo) -> dict[str, Any]:
+    facts: dict[str, Any] = {"modelId": repo.id}
+    facts |= {key: repo.card[key] for key in ("library_name", "pipeline_tag") if key in repo.card}
+    told = ("architectures", "model_type", "quantization_config")
+    facts["config"] = {key: repo.config[key] for key in told if key in repo.config}
+    if repo.parameters:
+        facts["safetensors"] = {"parameters": repo.parameters, "total": sum(repo.parameters.values())}
+    return facts | ({"gguf": repo.gguf} if repo.gguf else {})
+
+
+def day_of(repo: Repo) -> str:
+    """The day of its release; the first of the month or the year where no more is known; "" for an unknown one."""
+    return f"{repo.released}-01-01"[:10] if repo.released else ""
 
 
 def _sibling(file: File, blobs: bool) -> dict[str, Any]:
@@ -59,10 +90,21 @@ def _sibling(file: File, blobs: bool) -> dict[str, Any]:
     return entry
 
 
-def expanded(facts: dict[str, Any], wanted: list[str]) -> dict[str, Any]:
+def expanded(repo: Repo, wanted: list[str], repos: Iterable[Repo]) -> dict[str, Any]:
+    """The facts that were asked for by name. `repos` is all that there is: what descends from it is counted there."""
+    known = _EXPANDABLE[repo.kind]
     for name in wanted:
-        if name not in _EXPANDABLE:
-            raise Refused(
-                400, "", f"The course's Hub cannot expand {name!r}: it knows {', '.join(sorted(_EXPANDABLE))}."
-            )
+        if name not in known:
+            raise Refused(400, "", f"The course's Hub cannot expand {name!r}: it knows {', '.join(sorted(known))}.")
+    facts = facts_of(repo)
+    # As on the real Hub, these are told only to those who ask for them by name.
+    if "inferenceProviderMapping" in wanted:
+        facts = facts | {"inferenceProviderMapping": providers.mapping(repo.id)}
+    if "inference" in wanted and providers.mapping(repo.id):
+        facts = facts | {"inference": "warm"}
+    if "baseModels" in wanted and repo.bases[1]:
+        relation, parents = repo.bases
+        facts = facts | {"baseModels": {"relation": relation, "models": [{"id": parent} for parent in parents]}}
+    if "childrenModelCount" in wanted:
+        facts = facts | {"childrenModelCount": sum(repo.id in other.bases[1] for other in repos)}
     return {key: value for key, value in facts.items() if key in (*_ALWAYS, *wanted)}

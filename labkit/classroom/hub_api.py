@@ -1,14 +1,13 @@
-"""The read side of the Hub's protocol, for the unmodified `huggingface_hub` client: a Starlette application.
+"""The Hub's protocol, for the unmodified `huggingface_hub` client: a Starlette application.
 
 It is honest: what it cannot answer it refuses with 400, and every answer carries a warning that this is the course's
 Hub. Facts about the protocol: the client's own source and requests, huggingface_hub 2.4, tried on 2026-11-23.
-Knows HTTP; knows nothing of how repositories are made (`hub_repos`).
+Knows routes and what is told of one repository; searching, files and writing have modules of their own.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,39 +15,65 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from labkit.classroom import hub_upload as upload
+from labkit.classroom.hub_access import key_of, repo, require_access, user, visible
 from labkit.classroom.hub_answers import Refused, expanded, facts_of
-from labkit.classroom.hub_repos import NOT_THE_HUB, File, Repo
-from labkit.classroom.hub_search import list_models, tags_by_type
+from labkit.classroom.hub_drills import HubDrills
+from labkit.classroom.hub_files import File, Repo
+from labkit.classroom.hub_repos import NOT_THE_HUB
+from labkit.classroom.hub_resolve import resolve
+from labkit.classroom.hub_scratch import Scratch
+from labkit.classroom.hub_search import dataset_tags_by_type, list_datasets, list_models, tags_by_type
 
-CHUNK = 1 << 20
-# token: (user, may read gated repositories). They open this Hub only, and are in no way secret.
-TOKENS = {"hf_course_learner": ("learner", False), "hf_course_member": ("member", True)}
+_UNKNOWN_DAY = "1970-01-01T00:00:00.000Z"
 
 
-def application(repos: dict[str, Repo]) -> Starlette:
-    """The Hub that serves `repos`, by id in small letters."""
+def application(repos: dict[str, Repo], scratch: Scratch | None = None) -> Starlette:
+    """The Hub that serves `repos`, by `Repo.key`, and what learners publish in `scratch`."""
     routes = [
         Route("/health", _health),
         Route("/api/agent-harnesses", _nothing),
         Route("/api/whoami-v2", _whoami),
         Route("/api/models", list_models),
         Route("/api/models-tags-by-type", tags_by_type),
-        Route("/api/models/{owner}/{name}", _info),
-        Route("/api/models/{owner}/{name}/revision/{revision}", _info),
-        Route("/api/models/{owner}/{name}/tree/{revision}", _tree),
-        Route("/api/models/{owner}/{name}/tree/{revision}/{path:path}", _tree),
-        Route("/api/models/{owner}/{name}/paths-info/{revision}", _paths, methods=["POST"]),
-        Route("/api/models/{owner}/{name}/refs", _refs),
-        Route("/api/models/{owner}/{name}/commits/{revision}", _commits),
-        Route("/api/models/{owner}/{name}/auth-check", _auth_check),
-        Route("/{owner}/{name}/resolve/{revision}/{path:path}", _resolve),
+        Route("/api/datasets", list_datasets),
+        Route("/api/datasets-tags-by-type", dataset_tags_by_type),
+        Route("/api/repos/create", upload.create, methods=["POST"]),
+        Route("/api/repos/delete", upload.delete, methods=["DELETE"]),
+        Route("/api/validate-yaml", upload.validate_yaml, methods=["POST"]),
+        Route("/_upload/{ticket}", upload.put, methods=["PUT"]),
+        Route("/datasets/{owner}/{name}.git/info/lfs/objects/batch", upload.batch, methods=["POST"]),
+        Route("/{owner}/{name}.git/info/lfs/objects/batch", upload.batch, methods=["POST"]),
+        Route("/datasets/{owner}/{name}/resolve/{revision}/{path:path}", resolve),
+        Route("/{owner}/{name}/resolve/{revision}/{path:path}", resolve),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(_Mark)], exception_handlers={HTTPException: _error})
-    app.state.repos = repos
+    for kind in ("models", "datasets"):
+        routes += _of_one_repository(f"/api/{kind}/{{owner}}/{{name}}")
+    middleware = [Middleware(_Mark), Middleware(HubDrills)]
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _error})
+    app.state.repos, app.state.scratch, app.state.tickets = repos, scratch or Scratch(), {}
     return app
+
+
+def _of_one_repository(path: str) -> list[Route]:
+    return [
+        Route(path, _info),
+        Route(f"{path}/revision/{{revision:path}}", _info),
+        Route(f"{path}/tree/{{revision}}", _tree),
+        Route(f"{path}/tree/{{revision}}/{{path:path}}", _tree),
+        Route(f"{path}/paths-info/{{revision}}", _paths, methods=["POST"]),
+        Route(f"{path}/refs", _refs),
+        Route(f"{path}/commits/{{revision}}", _commits),
+        Route(f"{path}/auth-check", _auth_check),
+        Route(f"{path}/settings", upload.settings, methods=["PUT"]),
+        Route(f"{path}/preupload/{{revision}}", upload.preupload, methods=["POST"]),
+        Route(f"{path}/commit/{{revision}}", upload.commit, methods=["POST"]),
+        Route(f"{path}/branch/{{branch:path}}", upload.branch, methods=["POST", "DELETE"]),
+        Route(f"{path}/tag/{{revision:path}}", upload.tag, methods=["POST", "DELETE"]),
+    ]
 
 
 class _Mark:
@@ -68,6 +93,9 @@ class _Mark:
 
 async def _error(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
+    if problem.status_code in (404, 405) and not isinstance(problem, Refused):
+        place = f"{request.method} {request.url.path[:80]}"
+        problem = Refused(400, "", f"The course's Hub has nothing at {place}: try it in live mode.")
     headers = {"X-Error-Message": problem.detail, **(problem.headers or {})}
     return JSONResponse({"error": problem.detail}, problem.status_code, headers)
 
@@ -80,50 +108,16 @@ async def _nothing(request: Request) -> Response:
     return JSONResponse({})
 
 
-# --- who asks, and for what
-
-
-def _user(request: Request) -> tuple[str, bool] | None:
-    """(user, may read gated repositories), or None without a token. 401 for a token that this Hub does not know."""
-    header = request.headers.get("authorization", "")
-    if not header:
-        return None
-    token = header.removeprefix("Bearer ").strip()
-    if token not in TOKENS:
-        raise Refused(401, "", "Invalid credentials in Authorization header: this Hub knows the course's tokens only.")
-    return TOKENS[token]
-
-
 async def _whoami(request: Request) -> Response:
-    user = _user(request)
-    if user is None:
+    asking = user(request)
+    if asking is None:
         raise Refused(401, "", "Invalid user token.")
-    rights = {"type": "access_token", "accessToken": {"displayName": "course", "role": "read"}}
-    return JSONResponse({"type": "user", "name": user[0], "fullname": user[0], "orgs": [], "auth": rights})
-
-
-def _repo(request: Request) -> Repo:
-    """The repository that a path names. 401 without a token and 404 with one, as the real Hub: it may be private."""
-    user = _user(request)
-    wanted = "{owner}/{name}".format(**request.path_params)
-    repo = request.app.state.repos.get(wanted.lower())
-    if repo is None:
-        raise Refused(404 if user else 401, "RepoNotFound", f"There is no repository {wanted} on the course's Hub.")
-    revision = request.path_params.get("revision")
-    if revision not in (None, "main", repo.sha):
-        raise Refused(404, "RevisionNotFound", f"{repo.id} has no revision {revision}: it has main.")
-    return repo
-
-
-def _require_access(request: Request, repo: Repo) -> None:
-    user = _user(request)
-    if repo.gated and (user is None or not user[1]):
-        how = "log in" if user is None else "ask for access on its page"
-        raise Refused(403 if user else 401, "GatedRepo", f"Access to {repo.id} is restricted: {how} first.")
+    rights = {"type": "access_token", "accessToken": {"displayName": "course", "role": asking.role}}
+    return JSONResponse({"type": "user", "name": asking.name, "fullname": asking.name, "orgs": [], "auth": rights})
 
 
 async def _auth_check(request: Request) -> Response:
-    _require_access(request, _repo(request))
+    require_access(request, repo(request))
     return JSONResponse({})
 
 
@@ -131,10 +125,11 @@ async def _auth_check(request: Request) -> Response:
 
 
 async def _info(request: Request) -> Response:
-    repo = _repo(request)
-    facts = facts_of(repo, blobs=request.query_params.get("blobs", "").lower() in ("true", "1"))
+    found = repo(request)
     wanted = request.query_params.getlist("expand") + request.query_params.getlist("expand[]")
-    return JSONResponse(expanded(facts, wanted) if wanted else facts)
+    if wanted:
+        return JSONResponse(expanded(found, wanted, visible(request)))
+    return JSONResponse(facts_of(found, blobs=request.query_params.get("blobs", "").lower() in ("true", "1")))
 
 
 def _entry(file: File) -> dict[str, Any]:
@@ -144,80 +139,71 @@ def _entry(file: File) -> dict[str, Any]:
     return entry
 
 
+def _folder(found: Repo, path: str) -> dict[str, Any]:
+    """A folder is named by what lies in it: git does the same."""
+    import hashlib
+
+    inside = "".join(f"{name} {file.digest}\n" for name, file in found.files.items() if name.startswith(f"{path}/"))
+    oid = hashlib.sha1(inside.encode(), usedforsecurity=False).hexdigest()
+    return {"type": "directory", "oid": oid, "size": 0, "path": path}
+
+
+def _folders(found: Repo) -> list[str]:
+    parts = [path.split("/")[:-1] for path in found.files]
+    return sorted({"/".join(part[: end + 1]) for part in parts for end in range(len(part))})
+
+
 async def _tree(request: Request) -> Response:
-    repo, path = _repo(request), request.path_params.get("path", "").strip("/")
-    if path:
-        raise Refused(404, "EntryNotFound", f"{repo.id} has no folder {path}.")
-    return JSONResponse([_entry(file) for file in repo.files.values()])
+    """What lies in a folder; with `recursive`, in the folders below it too."""
+    found, path = repo(request), request.path_params.get("path", "").strip("/")
+    folders = _folders(found)
+    if path and path not in folders:
+        raise Refused(404, "EntryNotFound", f"{found.id} has no folder {path[:80]}.")
+    start = f"{path}/" if path else ""
+    deep = request.query_params.get("recursive", "").lower() in ("true", "1")
+    entries = [_folder(found, name) for name in folders] + [_entry(file) for file in found.files.values()]
+    listed = [entry for entry in entries if entry["path"].startswith(start)]
+    return JSONResponse([entry for entry in listed if deep or "/" not in entry["path"][len(start) :]])
 
 
 async def _paths(request: Request) -> Response:
-    repo, form = _repo(request), parse_qs((await request.body()).decode())
-    return JSONResponse([_entry(repo.files[path]) for path in form.get("paths", []) if path in repo.files])
+    found, form = repo(request), parse_qs((await upload.body_of(request)).decode("utf-8", "replace"))
+    folders, answer = _folders(found), []
+    for path in form.get("paths", []):
+        if path in found.files:
+            answer.append(_entry(found.files[path]))
+        elif path in folders:
+            answer.append(_folder(found, path))
+    return JSONResponse(answer)
 
 
 async def _refs(request: Request) -> Response:
-    repo = _repo(request)
-    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.sha}
-    return JSONResponse({"branches": [main], "tags": [], "converts": []})
+    found = repo(request)
+    state = request.app.state.scratch.get(key_of(request))
+    branches, tags = (state.branches, state.tags) if state else ({"main": found.sha}, {})
+    return JSONResponse({"branches": _named("heads", branches), "tags": _named("tags", tags), "converts": []})
+
+
+def _named(kind: str, names: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit} for name, commit in names.items()]
 
 
 async def _commits(request: Request) -> Response:
-    repo = _repo(request)
-    commit = {"id": repo.sha, "title": "The files as they are", "message": "", "authors": [{"user": "course"}]}
-    return JSONResponse([commit | {"date": facts_of(repo).get("createdAt", "1970-01-01T00:00:00.000Z")}])
-
-
-# --- files
-
-
-async def _resolve(request: Request) -> Response:
-    repo, path = _repo(request), request.path_params["path"]
-    # A card can be read before one has access, on the real Hub too.
-    if path != "README.md":
-        _require_access(request, repo)
-    file = repo.files.get(path)
-    if file is None:
-        raise Refused(404, "EntryNotFound", f"{repo.id} has no file {path}.")
-    headers = {
-        "ETag": f'"{file.digest}"',
-        "X-Repo-Commit": repo.sha,
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": f'inline; filename="{path.rsplit("/", 1)[-1]}"',
-    }
-    if file.is_large:
-        headers |= {"X-Linked-Etag": f'"{file.digest}"', "X-Linked-Size": str(file.size)}
-    if request.method == "HEAD":
-        return Response(headers=headers | {"Content-Length": str(file.size)})
-    start, end = _range(request.headers.get("range"), file.size)
-    there = file.size if file.on_disk else len(file.content)
-    if end > there and not (start < there and end - start <= 200_000 and request.headers.get("range")):
-        raise Refused(403, "", f"The course's Hub has the header of {path} alone: there are no weights to download.")
-    end = min(end, there)
-    if request.headers.get("range"):
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
-    headers["Content-Length"] = str(end - start)
-    return StreamingResponse(
-        _pieces(file, start, end), 206 if "Content-Range" in headers else 200, headers, "application/octet-stream"
+    found = repo(request)
+    state = request.app.state.scratch.get(key_of(request))
+    if state is None:
+        date = facts_of(found).get("createdAt", _UNKNOWN_DAY)
+        commit = {"id": found.sha, "title": "The files as they are", "message": "", "authors": [{"user": "course"}]}
+        return JSONResponse([commit | {"date": date}])
+    return JSONResponse(
+        [
+            {
+                "id": one.id,
+                "title": one.title,
+                "message": one.message,
+                "authors": [{"user": one.user}],
+                "date": one.date,
+            }
+            for one in state.history(request.path_params["revision"])
+        ]
     )
-
-
-def _range(header: str | None, size: int) -> tuple[int, int]:
-    """The first byte asked for and the one after the last. 416 for what the file has not."""
-    if header is None:
-        return 0, size
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
-    if not match or not any(match.groups()):
-        raise Refused(416, "", f"This range cannot be served: {header[:50]}.")
-    first, last = match.groups()
-    if not first:
-        return max(0, size - int(last)), size
-    start, end = int(first), min(size, int(last) + 1) if last else size
-    if start >= size or end <= start:
-        raise Refused(416, "", f"The file has {size:,} bytes, and the range {header[:50]} is outside.")
-    return start, end
-
-
-def _pieces(file: File, start: int, end: int) -> Iterable[bytes]:
-    for place in range(start, end, CHUNK):
-        yield file.read(place, min(end, place + CHUNK))

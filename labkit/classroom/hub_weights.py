@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from labkit.catalogue import Entry
+from labkit.classroom.hub_files import File, text_file
 from labkit.memory import Shape
 
 SHARD_BYTES = 10_000_000_000  # a larger model is cut into files of at most this size, as its makers do
-_BYTES = {"F32": 4, "BF16": 2, "F16": 2}
+_BYTES = {"F32": 4, "I32": 4, "BF16": 2, "F16": 2}
 
 
 def dtype_of(entry: Entry) -> str:
@@ -94,15 +96,70 @@ def shards(entry: Entry) -> list[dict[str, tuple[int, ...]]]:
 
 def header(weights: dict[str, tuple[int, ...]], dtype: str) -> tuple[bytes, int]:
     """The first bytes of a safetensors file with these weights, and the size that the whole file would have."""
+    return mixed_header({name: (dtype, shape) for name, shape in weights.items()})
+
+
+def mixed_header(weights: dict[str, tuple[str, tuple[int, ...]]]) -> tuple[bytes, int]:
+    """The same for weights of several dtypes: name to (dtype, shape)."""
     table: dict[str, dict[str, object]] = {"__metadata__": {"format": "pt", "labkit": "header rebuilt from the shape"}}
     offset = 0
-    for name, shape in weights.items():
+    for name, (dtype, shape) in weights.items():
         end = offset + _BYTES[dtype] * math.prod(shape)
         table[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(table, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8
     return len(text).to_bytes(8, "little") + text, 8 + len(text) + offset
+
+
+def count(weights: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, int]:
+    """How many numbers of each dtype, as the Hub tells it. Packed numbers count as what they are packed in."""
+    found: dict[str, int] = {}
+    for dtype, shape in weights.values():
+        found[dtype] = found.get(dtype, 0) + math.prod(shape)
+    return found
+
+
+def files(entry: Entry) -> dict[str, File]:
+    """`config.json` and the weight files of a model of the catalogue, of which the headers are there."""
+    parts, dtype = shards(entry), dtype_of(entry)
+    found = text_file("config.json", json.dumps(config(entry), indent=2))
+    for name, part in zip(file_names(parts), parts, strict=True):
+        content, size = header(part, dtype)
+        found[name] = File(name, size, content)
+    if len(parts) > 1:
+        found |= text_file("model.safetensors.index.json", json.dumps(index(parts, dtype), indent=1))
+    return found
+
+
+def config(entry: Entry) -> dict[str, Any]:
+    """`config.json` with the published values that the catalogue has; the rest is the library's default."""
+    shape = entry.shape
+    found: dict[str, Any] = {
+        "architectures": [entry.architecture],
+        "model_type": entry.value("model_type"),
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "intermediate_size": shape.intermediate,
+        "vocab_size": shape.vocab,
+        "max_position_embeddings": entry.context,
+        "tie_word_embeddings": shape.tied,
+    }
+    if shape.experts > 1:
+        found |= {"num_local_experts": shape.experts, "num_experts_per_tok": shape.experts_active}
+    if shape.window:
+        found["sliding_window"] = shape.window
+    elif entry.value("model_type") in _WINDOWED:
+        found["sliding_window"] = None  # said, because the library's default is another
+    if shape.global_every:
+        found["sliding_window_pattern"] = shape.global_every
+    return found
+
+
+_WINDOWED = ("mistral", "mixtral", "phi3")
 
 
 def index(parts: list[dict[str, tuple[int, ...]]], dtype: str) -> dict[str, object]:

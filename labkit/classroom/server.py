@@ -4,9 +4,10 @@
 settings of llama.cpp (through `xllamacpp`). Knows nothing of leases (`services`) or of where models are (`models`).
 
 What a client meets: /v1/chat/completions and /v1/completions (streaming, logprobs), /v1/models, /tokenize, and /health,
-the only one without a key. A wrong key is 401. A prompt longer than the context is 400 of type
-`exceed_context_size_error`, with `n_prompt_tokens` and `n_ctx`. Requests wait for a free slot. When the process is
-killed, requests in flight end with a connection error, and the next `model_server()` starts another.
+the only one without a key. /v1/embeddings wants a process of its own, `model_server(embeddings=True)`.
+A wrong key is 401. A prompt longer than the context is 400 of type `exceed_context_size_error`, with `n_prompt_tokens`
+and `n_ctx`. Requests wait for a free slot. When the process is killed, requests in flight end with a connection error,
+and the next `model_server()` starts another.
 Facts about llama.cpp: tried with xllamacpp 2026.10.11549 on 2026-11-23.
 """
 
@@ -26,21 +27,32 @@ from labkit.errors import LabError
 # A file of the learner's own gets less, because its keys and values may be larger: 2.1 GB for LLaMA-2-7B.
 OTHER_CONTEXT = 4096
 
+# A text is embedded in one piece, and the memory for that grows with its square: 0.4 GB for the server with 512 tokens,
+# 1.0 GB with 2,048 (measured 2026-11-23).
+EMBEDDING_CONTEXT = 512
+
 
 def model_server(
-    name: str | Path | None = None, *, context: int | None = None, slots: int | None = None, port: int = 0
+    name: str | Path | None = None,
+    *,
+    context: int | None = None,
+    slots: int | None = None,
+    embeddings: bool = False,
+    port: int = 0,
 ) -> services.Service:
     """The running model server, started if needed: `.url` and `.key` are what a client wants.
 
     `name` is a catalogue name or the path of a .gguf file; without it the course model. `context` is in tokens, for one
-    request; `slots` (1) is how many requests are served at once. Other values are a process of their own; equal ones
-    share it, whichever kernel asks.
+    request; `slots` (1) is how many requests are served at once. With `embeddings` it answers /v1/embeddings instead:
+    one vector a text, the mean of its tokens' last hidden states scaled to length 1; a text has up to 512 tokens by
+    default. Other values are a process of their own; equal ones share it, whichever kernel asks.
     Raises LabError when there is no such model or file, when it cannot be loaded, or `port` is taken.
     """
     for what, value in (("context", context), ("slots", slots)):
         if value is not None and value < 1:
             raise LabError(f"The model server cannot have {what}={value}: choose 1 or more.")
-    return services.join("model", port=port, **_identity(name), context=context, slots=slots)
+    options = {"context": context, "slots": slots, "embeddings": embeddings or None}
+    return services.join("model", port=port, **_identity(name), **options)
 
 
 def _identity(name: str | Path | None) -> dict[str, Any]:
@@ -62,6 +74,7 @@ def _command(
     changed: int | None = None,
     context: int | None = None,
     slots: int | None = None,
+    embeddings: bool = False,
 ) -> list[str]:
     """The command line that serves `model`, a catalogue name, or `file`, an absolute path (as of `changed`)."""
     if file is not None:
@@ -74,6 +87,8 @@ def _command(
         if context is not None and context > own_context:
             raise LabError(f"{title} reads at most {own_context:,} tokens: choose a context up to that.")
     command = [sys.executable, "-m", "labkit.classroom.server", "--gguf", str(gguf), "--title", title]
+    if embeddings:
+        command, own_context = [*command, "--embeddings"], EMBEDDING_CONTEXT
     return [*command, "--context", str(context or own_context), "--slots", str(slots or 1)]
 
 
@@ -97,6 +112,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--title", required=True, help="what /v1/models calls it")
     parser.add_argument("--context", type=int, default=OTHER_CONTEXT, help="tokens that one request may hold")
     parser.add_argument("--slots", type=int, default=1, help="requests served at once, each with such a context")
+    parser.add_argument("--embeddings", action="store_true", help="turn texts into vectors instead of answers")
     parser.add_argument("--threads", type=int, help="default: the physical cores that this process may use")
     parser.add_argument("--service", required=True, help="the name of the service")
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
@@ -134,6 +150,10 @@ def _serve(options: argparse.Namespace, key: str) -> Any:
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = options.threads or _threads()
     settings.cache_ram_mib = 0  # else up to 8 GB of earlier prompts are kept; the last one of a slot is kept anyway
     settings.cache_idle_slots = False  # it would need that
+    if options.embeddings:
+        settings.embedding = True
+        settings.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        settings.n_batch = settings.n_ubatch = options.context  # a text cannot be pooled in parts
     settings.verbosity = 2  # warnings and errors: no prompt in the log
     try:
         return xllamacpp.Server(settings)

@@ -18,17 +18,25 @@ from labkit import assets
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
 START = (
-    "import labkit, labkit.families, labkit.widgets\nlab = labkit.start('00')\nmodel, tokenizer = labkit.local.load()"
+    "import labkit, labkit.families, labkit.widgets\nlab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"
 )
 QUESTION_HERE = "Ask something, then press Enter"
 WIDGETS = {
     "widget-token-explorer": "labkit.widgets.token_explorer(tokenizer)",
     "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, 'Once upon a time')",
     "widget-chat": "labkit.widgets.chat(model, tokenizer)",
+    "widget-quantization-explorer": (
+        "labkit.widgets.quantization_explorer(model.model.layers[10].mlp.down_proj.weight[:256])"
+    ),
     "widget-memory-planner": "labkit.widgets.memory_planner('mistral-7b', free_gb=16)",
     "widget-licence-explorer": "labkit.widgets.licence_explorer(use='train_another_model_on_outputs')",
     "widget-break-even": "labkit.widgets.break_even()",
     "widget-router-view": "labkit.widgets.router_view(labkit.families.as_mixtral(model), tokenizer)",
+    "widget-hub-search": "labkit.widgets.hub_search(free_gb=8)",
+    "widget-api-playground": (
+        "from huggingface_hub import InferenceClient\n"
+        "labkit.widgets.api_playground(InferenceClient(provider='auto'), lab.model.repo_id)"
+    ),
 }
 
 
@@ -70,6 +78,8 @@ def _widgets(lab: Lab, target: Path) -> None:
             page.get_by_role("slider").nth(1).press("ArrowRight")  # top-k 8, so that the picture shows a cut
         ask(page, "What is the capital of France?")
         page.get_by_text("done:").wait_for(timeout=60_000)
+        page.get_by_role("button", name="Ask both").click()
+        page.get_by_text("if it were gpt-4o").nth(1).wait_for(timeout=60_000)
         time.sleep(1)
         for name, view in zip(WIDGETS, page.locator(".labkit-view").all(), strict=True):
             view.screenshot(path=target / f"{name}.png")

@@ -16,10 +16,13 @@ def test_the_widgets_answer_the_learner(chromium, course_cache, tmp_path):
         tokens(page)
         sampling(page)
         chat(page)
+        explorer(page)
         planner(page)
         break_even(page)
         licences(page)
         router(page)
+        hub_search(page)
+        api_playground(page)
         assert lab.outside() == []
 
 
@@ -55,7 +58,7 @@ def chat(page) -> None:
     page.get_by_text("done: 6 words").wait_for(timeout=60_000)
     ask(page, "Tell me a very long story about the sea.")
     page.get_by_text("▌").wait_for()
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop").first.click()
     page.get_by_text("stopped:").wait_for(timeout=30_000)
     page.get_by_role("button", name="Clear").click()
     page.get_by_text("No messages yet.").wait_for()
@@ -65,11 +68,17 @@ def chat(page) -> None:
     assert page.evaluate("() => document.activeElement.textContent") == "Send"
 
 
+def explorer(page) -> None:
+    page.get_by_text("absmax(weights, 4, 64)").wait_for()
+    page.get_by_label("Codes", exact=True).select_option("NF4")
+    page.get_by_text("nf4(weights, 64)").wait_for()
+
+
 def planner(page) -> None:
     page.get_by_text("7,241,732,096 parameters, 16 GB free").wait_for()
     page.get_by_label("Model", exact=True).select_option("LLaMA-2-70B")
     page.get_by_text("68,976,648,192 parameters").wait_for()
-    free = page.get_by_label("Free memory (GB)")
+    free = page.get_by_label("Free memory (GB)").first
     free.fill("64")
     free.press("Enter")
     page.get_by_text("64 GB free").wait_for()
@@ -96,7 +105,7 @@ def licences(page) -> None:
 
 def router(page) -> None:
     page.get_by_text("Layer 0", exact=True).wait_for()
-    layer = page.get_by_role("slider").last
+    layer = page.get_by_role("slider").nth(-5)  # the last four are the playground's
     layer.focus()
     page.keyboard.press("ArrowRight")
     page.get_by_text("Layer 1", exact=True).wait_for()
@@ -104,3 +113,27 @@ def router(page) -> None:
     text.fill("")
     text.press("Enter")
     page.get_by_text("There is no text: write at least one word.").wait_for()
+
+
+def hub_search(page) -> None:
+    page.get_by_text("HuggingFaceTB/SmolLM2-135M-Instruct").first.wait_for()
+    licence = page.get_by_label("Licence", exact=True)
+    licence.select_option("Gemma")
+    page.get_by_text("google/gemma-3-1b-it").wait_for()
+    field = page.get_by_label("Name contains (press Enter)")
+    field.fill("<b>nobody</b>")
+    field.press("Enter")
+    page.get_by_text("No model is like that: ask for less.").wait_for()
+
+
+def api_playground(page) -> None:
+    page.get_by_role("button", name="Ask both").click()
+    page.get_by_text("if it were gpt-4o").nth(1).wait_for(timeout=60_000)
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("Tell me a very long story about the sea.")
+    page.get_by_role("slider").last.focus()
+    page.keyboard.press("End")
+    page.get_by_role("button", name="Ask both").click()
+    page.get_by_text("writing ...").first.wait_for(timeout=30_000)
+    page.get_by_role("button", name="Stop").last.click()
+    page.get_by_text("usage not told").first.wait_for(timeout=30_000)

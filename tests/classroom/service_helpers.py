@@ -6,17 +6,19 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from labkit import assets
-from labkit.classroom import processes, records
+from labkit.classroom import hub, processes, records
 
 HERE = Path(__file__).parent
 
@@ -94,3 +96,16 @@ def write_state(name: str, **changes: Any) -> None:
     """Change what a state file says."""
     file = records.file(name, "json")
     file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def serving(app: Any, **options: Any) -> Iterator[str]:
+    """The Hub's application behind its own HTTP server, in a thread; its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = hub.server(app, **options)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    assert wait_until(lambda: server.started, seconds=20)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = server.force_exit = True
+    thread.join(10)

@@ -113,6 +113,23 @@ def test_slots_each_have_the_context_asked_for():
     assert [slot["n_ctx"] for slot in slots] == [512, 512]
 
 
+def test_embeddings_are_a_server_of_their_own():
+    service = model_server(embeddings=True)
+    assert model_server(embeddings=True) == service and model_server().pid != service.pid
+    texts = ["A cat sleeps on the sofa.", "A kitten naps on the couch.", "Interest rates went up again this year."]
+    answer = json.load(ask(service, "/v1/embeddings", {"input": texts}))
+    vectors = [one["embedding"] for one in sorted(answer["data"], key=lambda one: one["index"])]
+    assert [len(vector) for vector in vectors] == [576] * 3 and answer["usage"]["prompt_tokens"] > 20
+    near, far = (sum(a * b for a, b in zip(vectors[0], other, strict=True)) for other in vectors[1:])
+    assert sum(a * a for a in vectors[0]) == pytest.approx(1, abs=1e-3) and 1 > near > far
+    longest = json.load(ask(service, "/v1/embeddings", {"input": "word " * 500}))
+    assert longest["usage"]["prompt_tokens"] >= 500
+    with pytest.raises(urllib.error.HTTPError):
+        ask(service, "/v1/embeddings", {"input": "word " * 600})
+    with pytest.raises(urllib.error.HTTPError):
+        ask(model_server(), "/v1/embeddings", {"input": "a"})
+
+
 def test_the_same_model_by_any_name_is_one_server():
     service = model_server()
     assert model_server("smollm2-135m-instruct") == model_server("SmolLM2-135M-Instruct") == service

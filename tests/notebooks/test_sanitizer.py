@@ -35,6 +35,7 @@ SAME = [
     ("/tmp/ipykernel_12/345.py:1: UserWarning", "/tmp/ipykernel_99/1.py:1: UserWarning"),
     ("IPY_MODEL_0123456789abcdef0123456789abcdef", "IPY_MODEL_ffffffffffffffffffffffffffffffff"),
     ("10%\r50%\r100%", "100%"),
+    ("user-agent: unknown/None; hf_hub/2.4.0; python/3.11.7", "user-agent: unknown/None; hf_hub/1.27.0; python/3.13.1"),
 ]
 
 DIFFERENT = [
@@ -46,6 +47,8 @@ DIFFERENT = [
     (START, "It says: " + START.replace("21.3", "1.3")),
     (BAR, BAR.replace("10/10", "9/10")),
     (BAR, BAR.replace("100%", "90%")),
+    ("user-agent: unknown/None; hf_hub/2.4.0; python/3.11", "user-agent: my/1; hf_hub/2.4.0; python/3.11"),
+    ("hf_hub/2.4.0; python/3.11.7", "hf_hub/2.5.0; python/3.11.7"),
     ("[00:00<00:10]", "[00:00<00:11]"),
     ("it takes 5 s", "it takes 6 s"),
     ("it takes 5 seconds", "it takes 6 seconds"),

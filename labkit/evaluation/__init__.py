@@ -1,0 +1,39 @@
+"""Evaluation: what a change to a model costs, by protocols that are the same for every method and engine.
+
+`losses` how well a text is predicted, and how far two models' predictions are apart · `tasks` what gets done ·
+`llama` the same out of llama.cpp · `results` tables that a class can put together.
+"""
+
+from labkit.evaluation.llama import llama_losses
+from labkit.evaluation.losses import (
+    Distance,
+    Perplexity,
+    course_text,
+    distributions,
+    from_losses,
+    kl_divergence,
+    perplexity,
+    token_losses,
+)
+from labkit.evaluation.results import merge, save, stored
+from labkit.evaluation.tasks import Score, agreement, continuations, exact_match, json_validity
+
+__all__ = [
+    "Distance",
+    "Perplexity",
+    "Score",
+    "agreement",
+    "continuations",
+    "course_text",
+    "distributions",
+    "exact_match",
+    "from_losses",
+    "json_validity",
+    "kl_divergence",
+    "llama_losses",
+    "merge",
+    "perplexity",
+    "save",
+    "stored",
+    "token_losses",
+]

@@ -1,0 +1,65 @@
+"""Results as a CSV file that a class can put together: one row a method and machine, the same columns for all.
+
+Knows the columns. Knows nothing of how a number was measured (`labkit bench quantization` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labkit import assets, cache
+from labkit.errors import LabError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What every file has to have; others may stand beside them.
+COLUMNS = ("machine", "date", "method", "disk_MB", "memory_MB", "decode_tokens_per_s", "perplexity", "kl")
+
+
+def save(table: pd.DataFrame, file: Path | str) -> Path:
+    """Write `table` as CSV (UTF-8), in one step. LabError when a column of `COLUMNS` is missing."""
+    _check(table, str(file))
+    cache.write_atomically(Path(file), table.to_csv(index=False, lineterminator="\n"))
+    return Path(file)
+
+
+def merge(files: Mapping[str, Path | str] | list[Path | str]) -> pd.DataFrame:
+    """One table out of many files; a mapping `{name: file}` renames the machines, for example to the learners' own.
+
+    Rows that are equal in machine, date and method count once. LabError names the file that does not fit.
+    """
+    import pandas as pd
+
+    named = files.items() if isinstance(files, Mapping) else [(None, file) for file in files]
+    tables = []
+    for name, file in named:
+        try:
+            table = pd.read_csv(file, encoding="utf-8")
+        except (OSError, ValueError) as problem:  # pandas' own errors are ValueErrors
+            raise LabError(f"{file} cannot be read as a table ({problem}): is it a CSV file of this course?") from None
+        _check(table, str(file))
+        tables.append(table.assign(machine=name) if name else table)
+    if not tables:
+        raise LabError("There are no files to put together: give at least one.")
+    together = pd.concat(tables, ignore_index=True)
+    return together.drop_duplicates(["machine", "date", "method"], keep="last").reset_index(drop=True)
+
+
+def stored() -> pd.DataFrame:
+    """The course's own table, measured once (its columns `machine` and `date` say where and when), for rows that cannot
+    be measured on the learner's machine. Sizes and quality hold anywhere; memory and speed are of that machine alone.
+    """
+    return merge([assets.path("evaluation", "quantization.csv")])
+
+
+def _check(table: pd.DataFrame, where: str) -> None:
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise LabError(f"{where} lacks the columns {', '.join(missing)}: it is not a table of this course.")
+    numbers = table[list(COLUMNS[3:])]
+    wrong = [column for column in numbers if numbers[column].dtype.kind not in "fiu" and numbers[column].notna().any()]
+    if wrong:
+        raise LabError(f"{where} has text where numbers belong, in {', '.join(wrong)}: was it edited by hand?")

@@ -1,0 +1,238 @@
+"""GGUF files with quantized weights, made here: read one, quantize tensor by tensor, write one that llama.cpp loads.
+
+`gguf` reads and writes the format. The K-quants come out of llama.cpp itself: its `ggml_quantize_chunk` is called in
+xllamacpp's library where that shows it (Linux, macOS); elsewhere numpy writes Q8_0 and Q4_0, and K-quants are refused.
+Which tensor gets which type follows llama.cpp's own rules, without an importance matrix.
+Source: src/llama-quant.cpp of https://github.com/ggml-org/llama.cpp, tensor_type_fallback (seen 2026-11-23)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit import cache, catalogue, models
+from labkit.bars import bar
+from labkit.errors import LabError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import torch
+
+# Raise it when `make` writes something else, so that old files are made again.
+RECIPE = 1
+TYPES = ("Q8_0", "Q6_K", "Q5_K", "Q4_K_M", "Q4_K", "Q4_0", "Q3_K", "Q2_K")
+IN_NUMPY = ("Q8_0", "Q4_0")
+# A K-quant has super-blocks of 256 weights. A matrix whose rows cannot be cut so gets one of these instead.
+FALLBACK = {"Q6_K": "Q8_0", "Q5_K": "Q5_1", "Q4_K": "Q5_0", "Q3_K": "Q4_0", "Q2_K": "Q4_0"}
+_FILE_TYPES = {"Q4_0": 2, "Q8_0": 7, "Q2_K": 10, "Q3_K": 11, "Q4_K": 14, "Q4_K_M": 15, "Q5_K": 16, "Q6_K": 18}
+_NAMES = {
+    **{"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj"},
+    **{"attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"},
+    **{"ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"},
+}
+
+
+def make(file_type: str, target: Path | None = None, *, source: Path | None = None, quiet: bool = False) -> Path:
+    """A GGUF of `file_type` (one of `TYPES`), made once and kept in the course cache unless `target` says where.
+
+    `source` is the GGUF to begin with: the course model's own unless given. It takes seconds, with a progress bar;
+    stopped in the middle, nothing is left behind. LabError for an unknown type, or one that cannot be made here.
+    """
+    require(file_type)
+    source = source or models.gguf_file(quiet=quiet)
+    target = target or cache.subfolder("quantized", str(RECIPE)) / f"{source.stem}-{file_type}.gguf"
+    if target.exists():
+        return target
+    cache.require_space(target.parent, source.stat().st_size * 2, f"Making a {file_type} file")
+    with cache.replacing(target) as part:
+        _write(_read(source), part, file_type, quiet)
+    return target
+
+
+def require(file_type: str) -> None:
+    """LabError unless files of this type can be made on this machine."""
+    if file_type not in TYPES:
+        raise LabError(f"{file_type!r} is not a type that is made here: choose one of {', '.join(TYPES)}.")
+    if file_type not in IN_NUMPY and ggml() is None:
+        raise LabError(
+            f"{file_type} files cannot be made here, because this llama.cpp does not show its quantizer: choose "
+            f"{' or '.join(IN_NUMPY)}, which numpy can write."
+        )
+
+
+def plan(file_type: str, source: Path | None = None) -> pd.DataFrame:
+    """What a file of `file_type` gets: name, rows, columns, type, bits a weight, and whether the type is a fallback."""
+    import pandas as pd
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    require(file_type)
+    reader, rows = _read(source or models.gguf_file()), []
+    layers = _layer_count(reader)
+    for tensor in reader.tensors:
+        kind, fell_back = tensor_type(tensor.name, [int(size) for size in tensor.shape], file_type, layers)
+        weights, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
+        columns, count = int(tensor.shape[0]), int(tensor.n_elements)
+        row = {"tensor": tensor.name, "rows": count // columns, "columns": columns, "type": kind}
+        rows.append(row | {"bits": 8 * size / weights, "bytes": count // weights * size, "fell_back": fell_back})
+    return pd.DataFrame(rows)
+
+
+def tensor_type(name: str, shape: list[int], file_type: str, layers: int) -> tuple[str, bool]:
+    """The type that a tensor gets in a file of `file_type`, and whether it is not the one that was wanted.
+
+    `shape` begins with the columns, as GGUF has it; `layers` is how many the model has.
+
+    >>> tensor_type("blk.0.ffn_down.weight", [1536, 576], "Q4_K", 30)  # 1,536 is 6 x 256
+    ('Q4_K', False)
+    >>> tensor_type("blk.0.ffn_up.weight", [576, 1536], "Q4_K", 30)  # 576 is not a multiple of 256
+    ('Q5_0', True)
+    """
+    if len(shape) < 2:
+        return "F32", False  # norms: few numbers, and all of them matter
+    wanted = "Q4_K" if file_type == "Q4_K_M" else file_type
+    if name in ("token_embd.weight", "output.weight"):
+        wanted = "Q8_0" if file_type == "Q8_0" else "Q6_K"  # tied, the embedding is the output layer too
+    elif file_type == "Q4_K_M" and re.search(r"attn_v|ffn_down", name) and _more_bits(int(name.split(".")[1]), layers):
+        wanted = "Q6_K"
+    if wanted in FALLBACK and shape[0] % 256:
+        return FALLBACK[wanted], True
+    return wanted, False
+
+
+def _more_bits(layer: int, layers: int) -> bool:
+    """The M in Q4_K_M: the first and the last eighth of the layers, and each third one between."""
+    return layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
+
+
+def quantize_rows(rows: np.ndarray, kind: str) -> np.ndarray:
+    """`rows` (rows, columns) in fp32 as the bytes of `kind`, (rows, bytes a row), by llama.cpp or else by numpy."""
+    import numpy as np
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
+
+    number = GGMLQuantizationType[kind]
+    weights, size = GGML_QUANT_SIZES[number]
+    if rows.shape[1] % weights:
+        raise LabError(f"Rows of {rows.shape[1]} weights cannot be cut into blocks of {weights}, as {kind} needs.")
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    if (library := ggml()) is None:
+        return quants.quantize(rows, number)
+    result = np.empty((rows.shape[0], rows.shape[1] // weights * size), np.uint8)
+    library.ggml_quantize_chunk(int(number), rows.ctypes.data, result.ctypes.data, 0, *rows.shape, None)
+    return result
+
+
+@functools.lru_cache(maxsize=1)
+def ggml() -> Any | None:
+    """llama.cpp's library as xllamacpp brings it, or None where it does not show `ggml_quantize_chunk`."""
+    import xllamacpp
+
+    for file in sorted(Path(xllamacpp.__file__).parent.glob("xllamacpp*")):
+        if file.suffix in (".so", ".pyd", ".dylib"):
+            try:
+                library = ctypes.CDLL(str(file))
+                function = library.ggml_quantize_chunk
+            except (OSError, AttributeError):
+                continue
+            whole, pointer = ctypes.c_int64, ctypes.c_void_p
+            function.argtypes = [ctypes.c_int, pointer, pointer, whole, whole, whole, pointer]
+            function.restype = ctypes.c_size_t
+            return library
+    return None
+
+
+def dequantized(file: Path) -> dict[str, torch.Tensor]:
+    """The weights of a GGUF in fp32, by the names that transformers gives them in a Llama model.
+
+    llama.cpp keeps the rows of queries and keys in another order, for its way to rotate them: they are put back.
+    """
+    import torch
+    from gguf import quants
+
+    reader = _read(file)
+    if reader.fields["general.architecture"].contents() != "llama":
+        raise LabError(f"{file.name} is not a Llama model: this course reads back only those.")
+    heads = reader.fields["llama.attention.head_count"].contents()
+    kv_heads = reader.fields["llama.attention.head_count_kv"].contents()
+    weights = {}
+    for tensor in reader.tensors:
+        values = torch.from_numpy(quants.dequantize(tensor.data, tensor.tensor_type).copy())
+        if ".attn_q." in tensor.name or ".attn_k." in tensor.name:
+            count = heads if ".attn_q." in tensor.name else kv_heads
+            values = values.reshape(count, -1, 2, values.shape[-1]).transpose(1, 2).reshape(values.shape).contiguous()
+        weights[_transformers_name(tensor.name)] = values
+    return weights
+
+
+def load(file: Path) -> Any:
+    """The course model of transformers with the weights of `file` in fp32: what a GGUF's perplexity is measured on.
+
+    It is the same as `from_pretrained(..., gguf_file=...)` in a fifth of the time. LabError if `file` is not a version
+    of the course model.
+    """
+    from labkit import local
+
+    model, _ = local.load(catalogue.DEFAULT, "fp32")
+    weights = dequantized(file)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items() if name in weights}
+    if len(expected) != len(weights) or any(expected[name] != tuple(weights[name].shape) for name in weights):
+        raise LabError(f"{file.name} is not a version of the course model: its tensors have other names or sizes.")
+    model.load_state_dict(weights, strict=False, assign=True)
+    model.tie_weights()
+    return model.eval()
+
+
+def _transformers_name(name: str) -> str:
+    if name.startswith("blk."):
+        _, layer, part, kind = name.split(".")
+        return f"model.layers.{layer}.{_NAMES[part]}.{kind}"
+    return {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}.get(
+        name, "lm_head.weight"
+    )
+
+
+def _read(file: Path) -> Any:
+    from gguf import GGUFReader
+
+    try:
+        return GGUFReader(file)
+    except (OSError, ValueError, KeyError, IndexError) as problem:
+        raise LabError(f"{file} cannot be read as GGUF ({problem}): is it whole?") from None
+
+
+def _layer_count(reader: Any) -> int:
+    return int(reader.fields[f"{reader.fields['general.architecture'].contents()}.block_count"].contents())
+
+
+def _write(reader: Any, part: Path, file_type: str, quiet: bool) -> None:
+    """Everything but the weights is copied; the weights go through fp32, one tensor in memory at a time."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, quants
+
+    writer = GGUFWriter(part, reader.fields["general.architecture"].contents())
+    for field in reader.fields.values():
+        if not field.name.startswith("GGUF.") and field.name not in ("general.architecture", "general.file_type"):
+            inner = field.types[1] if len(field.types) > 1 else None
+            writer.add_key_value(field.name, field.contents(), field.types[0], inner)
+    writer.add_file_type(_FILE_TYPES[file_type])
+    kinds, layers = {}, _layer_count(reader)
+    for tensor in reader.tensors:
+        shape = [int(size) for size in tensor.shape]
+        kinds[tensor.name], _ = tensor_type(tensor.name, shape, file_type, layers)
+        number = GGMLQuantizationType[kinds[tensor.name]]
+        weights, size = GGML_QUANT_SIZES[number]
+        in_bytes = (*reversed(shape[1:]), shape[0] // weights * size)
+        kind = quants.np.dtype("uint8")
+        writer.add_tensor_info(tensor.name, in_bytes, kind, tensor.n_elements // weights * size, number)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    try:
+        for tensor in bar(reader.tensors, f"Making {file_type}", quiet=quiet):
+            values = quants.dequantize(tensor.data, tensor.tensor_type)
+            writer.write_tensor_data(values if values.ndim < 2 else quantize_rows(values, kinds[tensor.name]))
+    finally:
+        writer.close()

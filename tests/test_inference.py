@@ -1,0 +1,578 @@
+"""The unmodified InferenceClient and AsyncInferenceClient on the local gateway: every method and failure, and money."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import huggingface_hub
+import pytest
+from huggingface_hub import AsyncInferenceClient, InferenceClient, InferenceTimeoutError
+from huggingface_hub.errors import BadRequestError, HfHubHTTPError, IncompleteGenerationError
+
+from labkit import LabError, assets, inference, models, pricing
+from labkit.classroom import gateway_drills, gateway_upstream, hub_api, hub_repos, services
+from labkit.classroom.gateway_api import application
+from tests.classroom.gateway_helpers import KEY, MODEL, served
+
+HTTPX = sys.modules[type(huggingface_hub.get_session()).__module__.split(".")[0]]  # httpx2, or httpx before 2.0
+# huggingface_hub 1.27 lets httpx's own exception through.
+TIMEOUTS = (InferenceTimeoutError, HTTPX.TimeoutException)
+QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+CITY = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "c", "schema": CITY | {"required": ["city", "people"]}}}
+WHERE = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
+TOOLS = [
+    {"type": "function", "function": {"name": name, "description": f"The {name} in a city", "parameters": WHERE}}
+    for name in ("weather", "time")
+]
+
+
+@pytest.fixture(scope="module")
+def world(_cache_with_model):
+    """A Hub and a gateway in threads; the client is sent there as `connect_local` does it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABKIT_CACHE", str(_cache_with_model))
+        upstream = gateway_upstream.ours()
+        hub = hub_api.application(hub_repos.repositories(models.ensure(quiet=True)))
+        with served(hub) as hub_url, served(application(upstream, key=KEY)) as url:
+            gateway = services.Service("gateway-test", url, KEY, os.getpid())
+            patch.setenv("HF_TOKEN", "hf_course_learner")
+            patch.setattr(huggingface_hub.constants, "ENDPOINT", hub_url)
+            patch.setattr(inference, "_gateway", gateway)
+            patch.setattr("labkit.classroom.gateway.inference_gateway", lambda: gateway)
+            inference._hook()
+            InferenceClient(model=MODEL).chat_completion(QUESTION, max_tokens=1)
+            InferenceClient(provider="scaleway").feature_extraction("x", model=MODEL)
+            yield gateway
+            services.leave_all()
+            for name in ("model", *(one for one in services.records.instances() if one.startswith("model-"))):
+                services.stop(name)
+
+
+@pytest.fixture(autouse=True)
+def _in_the_world(world, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_course_learner")
+    gateway_drills.clear()
+    yield
+
+
+def both(method: str, *arguments, client=None, **options):
+    """The results of the sync and of the async client; of a stream, its events."""
+    settings = client or {"model": MODEL}
+
+    async def async_result():
+        async with AsyncInferenceClient(**settings) as one:
+            answer = await getattr(one, method)(*arguments, **options)
+            return [event async for event in answer] if options.get("stream") else answer
+
+    # A stream ends when its client is gone, so the client is kept.
+    kept = InferenceClient(**settings)
+    answer = getattr(kept, method)(*arguments, **options)
+    return [list(answer) if options.get("stream") else answer, asyncio.run(async_result())]
+
+
+@pytest.mark.parametrize("provider", [None, "auto", "hf-inference", "groq", "together"])
+def test_chat_by_any_provider(provider):
+    for answer in both(
+        "chat_completion", QUESTION, client={"provider": provider}, model=MODEL, max_tokens=4, temperature=0
+    ):
+        assert answer.model == MODEL and answer.choices[0].message.content
+        assert answer.usage.completion_tokens == 4 and answer.usage.total_tokens == answer.usage.prompt_tokens + 4
+        assert answer.choices[0].finish_reason == "length"
+
+
+def test_a_stream_and_its_usage():
+    options = {"max_tokens": 6, "temperature": 0, "stream": True, "stream_options": {"include_usage": True}}
+    whole = InferenceClient(model=MODEL).chat_completion(QUESTION, max_tokens=6, temperature=0)
+    for events in both("chat_completion", QUESTION, **options):
+        text = "".join(event.choices[0].delta.content or "" for event in events if event.choices)
+        assert text == whole.choices[0].message.content
+        assert events[-1].usage.completion_tokens == 6 and all(event.usage is None for event in events[:-1])
+
+
+def test_the_parameters_have_an_effect():
+    client = InferenceClient(model=MODEL)
+    ask = {"messages": QUESTION, "max_tokens": 8}
+    first, second = (client.chat_completion(**ask, seed=3, temperature=1.5).choices[0].message for _ in range(2))
+    assert first.content == second.content
+    several = client.chat_completion(**ask, n=3, seed=1, temperature=1.5)
+    assert [choice.index for choice in several.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in several.choices}) > 1
+    assert 3 < several.usage.completion_tokens <= 24
+    whole = client.chat_completion(**ask, temperature=0).choices[0].message.content
+    stopped = client.chat_completion(**ask, temperature=0, stop=[whole[4]]).choices[0]
+    assert stopped.message.content == whole[: whole.index(whole[4])] and stopped.finish_reason == "stop"
+    scored = client.chat_completion(**ask, temperature=0, logprobs=True, top_logprobs=2).choices[0].logprobs.content
+    assert len(scored) == 8 and all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in scored)
+    assert "".join(token.token for token in scored) == whole
+
+
+@pytest.mark.parametrize("provider", ["auto", "hf-inference", "together"])
+def test_a_schema_is_enforced(provider):
+    for answer in both(
+        "chat_completion", QUESTION, client={"provider": provider}, model=MODEL, response_format=SCHEMA, max_tokens=100
+    ):
+        found = json.loads(answer.choices[0].message.content)
+        assert isinstance(found["city"], str) and isinstance(found["people"], int)
+
+
+def test_any_json():
+    free = InferenceClient(model=MODEL).chat_completion(
+        QUESTION, response_format={"type": "json_object"}, max_tokens=12, temperature=0
+    )
+    assert free.choices[0].message.content.lstrip().startswith("{")
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "time"}}])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tool_call_is_forced_by_grammar(choice, stream):
+    for answer in both("chat_completion", QUESTION, tools=TOOLS, tool_choice=choice, max_tokens=80, stream=stream):
+        one = answer[0].choices[0].delta if stream else answer.choices[0].message
+        call = one.tool_calls[0].function
+        assert call.name in ("weather", "time") if choice == "required" else call.name == "time"
+        assert list(json.loads(call.arguments)) == ["city"]
+        assert (answer[1].choices[0] if stream else answer.choices[0]).finish_reason == "tool_calls"
+
+
+def test_a_tool_loop_comes_to_an_end():
+    client = InferenceClient(model=MODEL)
+    message = client.chat_completion(QUESTION, tools=TOOLS, tool_choice="required", max_tokens=80).choices[0].message
+    call = message.tool_calls[0]
+    result = {"role": "tool", "tool_call_id": call.id, "content": "12 degrees"}
+    again = client.chat_completion([*QUESTION, message, result], tools=TOOLS, tool_choice="none", max_tokens=8)
+    assert again.choices[0].message.content and not again.choices[0].message.tool_calls
+    left_to_it = client.chat_completion(QUESTION, tools=TOOLS, max_tokens=8, temperature=0).choices[0].message
+    assert left_to_it.content and not left_to_it.tool_calls, (
+        "this model answers in prose, and nobody pretends otherwise"
+    )
+
+
+def test_half_a_call_is_no_call():
+    answer = InferenceClient(model=MODEL).chat_completion(QUESTION, tools=TOOLS, tool_choice="required", max_tokens=12)
+    choice = answer.choices[0]
+    assert choice.finish_reason == "length" and not choice.message.tool_calls
+    assert choice.message.content.startswith("{")
+
+
+def test_vectors():
+    texts = ["A cat sleeps on the sofa.", "A kitten naps on the couch.", "Interest rates went up again this year."]
+    for found in both("feature_extraction", texts, client={"provider": "scaleway"}, model=MODEL):
+        assert found.shape == (3, 576) and found.dtype == "float32"
+        near, far = found[0] @ found[1], found[0] @ found[2]
+        assert near > far and abs(found[0] @ found[0] - 1) < 1e-4
+    pipeline = f"https://{inference.ROUTER}/hf-inference/models/{MODEL}/pipeline"
+    for found in both("sentence_similarity", texts[0], texts[1:], model=f"{pipeline}/sentence-similarity"):
+        assert found == pytest.approx([near, far], abs=1e-3)
+    for found in both("feature_extraction", texts[0], model=f"{pipeline}/feature-extraction"):
+        assert found.shape == (1, 576)
+    with pytest.raises(HfHubHTTPError, match="more than 512 tokens"):
+        InferenceClient(provider="scaleway").feature_extraction("cat " * 600, model=MODEL)
+
+
+def test_text_generation():
+    prompt, options = "One, two, three,", {"max_new_tokens": 5}
+    for text in both("text_generation", prompt, **options):
+        assert "four" in text
+    for full in both("text_generation", prompt, return_full_text=True, **options):
+        assert full == prompt + text
+    for detailed in both("text_generation", prompt, details=True, **options):
+        assert detailed.details.generated_tokens == 5 == len(detailed.details.tokens)
+        assert detailed.details.finish_reason == "length"
+    for pieces in both("text_generation", prompt, stream=True, **options):
+        assert len(pieces) == 5 and "".join(pieces) == text
+    for events in both("text_generation", prompt, stream=True, details=True, **options):
+        assert events[-1].generated_text == text and events[-1].details.generated_tokens == 5
+    for other in both("text_generation", prompt, client={"provider": "featherless-ai"}, model=MODEL, **options):
+        assert other
+
+
+def test_many_at_once_by_one_async_client():
+    async def ask_all() -> list[str]:
+        gate = asyncio.Semaphore(8)
+
+        async def one(client, number: int) -> str:
+            async with gate:
+                text = await client.text_generation(f"{number}, {number + 1}, {number + 2},", max_new_tokens=6)
+                return text if str(number + 3) in text else f"{number} got {text}"
+
+        async with AsyncInferenceClient(model=MODEL) as client:
+            return await asyncio.gather(*(one(client, number) for number in range(200, 320, 10)))
+
+    assert not [text for text in asyncio.run(ask_all()) if "got" in text]
+
+
+def test_another_model_is_never_answered_for():
+    for model in ("meta-llama/Llama-2-70b-chat-hf", "HuggingFaceTB/SmolLM2-1.7B-Instruct"):
+        with pytest.raises(BadRequestError, match=f"only, not {model}"):
+            InferenceClient(model=model).chat_completion(QUESTION, max_tokens=2)
+        with pytest.raises(ValueError, match="is not supported by provider groq"):
+            InferenceClient(model=model, provider="groq").chat_completion(QUESTION, max_tokens=2)
+
+
+def test_openai_speaks_to_the_same_gateway(world):
+    openai = pytest.importorskip("openai", reason="the openai client is not installed")
+    client = openai.OpenAI(base_url=f"{world.url}/v1", api_key=world.key)
+    answer = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4)
+    assert answer.usage.completion_tokens == 4
+    events = list(client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4, stream=True))
+    assert events[-1].choices[0].finish_reason == "length"
+    gateway_drills.order(status=429, retry_after=0)
+    with pytest.raises(openai.RateLimitError):
+        client.with_options(max_retries=0).chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4)
+
+
+# --- failures
+
+
+def failures(stream: bool, expected, **client) -> list:
+    """What the sync and the async client raise."""
+    found = []
+
+    async def asynchronous() -> None:
+        async with AsyncInferenceClient(model=MODEL, **client) as one:
+            answer = await one.chat_completion(QUESTION, max_tokens=30, stream=stream)
+            async for _ in answer if stream else ():
+                pass
+
+    def synchronous() -> None:
+        kept = InferenceClient(model=MODEL, **client)
+        list(kept.chat_completion(QUESTION, max_tokens=30, stream=stream))
+
+    for work in (synchronous, lambda: asyncio.run(asynchronous())):
+        with pytest.raises(expected) as raised:
+            work()
+        found.append(raised.value)
+    return found
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "retry_after"), [(401, None), (402, None), (403, None), (429, None), (429, 7), (503, 1)]
+)
+def test_an_ordered_status(status, retry_after, stream):
+    gateway_drills.order(status=status, times=2, retry_after=retry_after)
+    for problem in failures(stream, HfHubHTTPError):
+        assert problem.response.status_code == status
+        assert problem.response.headers.get("Retry-After") == (str(retry_after) if retry_after is not None else None)
+        assert "Drill: " in str(problem)
+    assert [entry["status"] for entry in gateway_drills.seen()] == [status] * 2, "the client does not try again"
+    assert InferenceClient(model=MODEL).chat_completion(QUESTION, max_tokens=1).choices, "and then all is well"
+
+
+def test_a_gateway_timeout_advises_a_stream():
+    gateway_drills.order(status=504, times=2)
+    for problem in failures(False, HfHubHTTPError):
+        assert problem.response.status_code == 504
+        if int(huggingface_hub.__version__.split(".")[0]) >= 2:
+            assert "stream=True" in str(problem)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_slow_provider_runs_into_the_time_limit(stream):
+    gateway_drills.order(status="slow", seconds=60, times=2)
+    failures(stream, TIMEOUTS, timeout=0.3)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_connection_that_breaks(stream):
+    gateway_drills.order(status="cut", times=2)
+    failures(stream, HTTPX.RemoteProtocolError)
+
+
+def test_a_trickle_is_slow_and_whole():
+    gateway_drills.order(status="trickle", seconds=0.05)
+    client = InferenceClient(model=MODEL)
+    events = list(client.chat_completion(QUESTION, max_tokens=4, temperature=0, stream=True))
+    assert events[-1].choices[0].finish_reason == "length"
+
+
+def test_an_unknown_token_and_no_token(monkeypatch, tmp_path):
+    for problem in failures(False, HfHubHTTPError, token="hf_wrong"):
+        assert problem.response.status_code == 401 and "the course's tokens only" in str(problem)
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+    failures(False, ValueError)
+
+
+def test_nobody_there(monkeypatch):
+    monkeypatch.setattr(inference, "_gateway", services.Service("gateway", "http://127.0.0.1:9", "", 0))
+    failures(False, HTTPX.ConnectError)
+
+
+def test_an_error_in_the_middle_of_a_stream_has_a_sentence(world):
+    """What the gateway writes when the model server dies is what the client turns into its own exception."""
+    from labkit.classroom.gateway_answers import error_event
+
+    class Dying(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(error_event("The model server ended."))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dying)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = InferenceClient(base_url=f"http://127.0.0.1:{server.server_port}", api_key="local")
+    with pytest.raises(IncompleteGenerationError, match="The model server ended."):
+        list(client.chat_completion(QUESTION, stream=True))
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "order", [{"status": 200}, {"status": "x"}, {"status": 429, "times": 0}, {"status": 429, "path": "("},
+              {"status": "slow", "seconds": -1}, {"status": 429, "retry_after": "soon"}]
+)  # fmt: skip
+def test_a_drill_that_makes_no_sense(order):
+    with pytest.raises(LabError):
+        gateway_drills.order(**order)
+
+
+def test_a_drill_meets_only_what_it_is_for():
+    gateway_drills.order(status=500, path="/embeddings$", times=2)
+    assert InferenceClient(model=MODEL).chat_completion(QUESTION, max_tokens=1).choices
+    with pytest.raises(HfHubHTTPError, match="500"):
+        InferenceClient(provider="scaleway").feature_extraction("x", model=MODEL)
+    gateway_drills.clear()
+    assert InferenceClient(provider="scaleway").feature_extraction("x", model=MODEL).size
+    assert [(entry["status"], entry["drilled"]) for entry in gateway_drills.seen()] == [(200, False)]
+
+
+# --- what is sent
+
+
+def test_watch_shows_what_would_leave_the_machine(capsys):
+    with inference.watch() as sent:
+        InferenceClient(model=MODEL, bill_to="my-team").chat_completion(QUESTION, max_tokens=2)
+    assert [(one.method, one.url) for one in sent] == [("POST", f"https://{inference.ROUTER}/v1/chat/completions")]
+    assert sent[0].body == {"model": MODEL, "messages": QUESTION, "max_tokens": 2, "stream": False}
+    assert sent[0].headers["authorization"] == "***" and sent[0].headers["x-hf-bill-to"] == "my-team"
+    shown = capsys.readouterr().out
+    assert "capital of France" in shown and "hf_course" not in shown and KEY not in shown
+    with inference.watch(show=False) as quiet:
+        asyncio.run(AsyncInferenceClient(model=MODEL).chat_completion(QUESTION, max_tokens=2))
+    assert len(quiet) == 1 and len(sent) == 1 and capsys.readouterr().out == ""
+
+
+LESSON = """
+import asyncio, json, os, socket, sys
+from labkit import inference
+sent = []
+for name in ("send", "sendall"):
+    def noting(self, data, *flags, _own=getattr(socket.socket, name)):
+        if self.family != socket.AF_UNIX:
+            sent.append((self.getpeername()[0], bytes(data).decode("latin-1")))
+        return _own(self, data, *flags)
+    setattr(socket.socket, name, noting)
+gateway = inference.connect_local()
+from huggingface_hub import AsyncInferenceClient, HfApi, InferenceClient
+M, Q = "HuggingFaceTB/SmolLM2-135M-Instruct", [{"role": "user", "content": "Hello"}]
+assert HfApi().whoami()["name"] == "learner"
+HfApi().model_info(M)
+said = [InferenceClient(model=M).chat_completion(Q, max_tokens=2),
+        InferenceClient(model=M, provider="groq").chat_completion(Q, max_tokens=2),
+        asyncio.run(AsyncInferenceClient(model=M).chat_completion(Q, max_tokens=2))]
+client = InferenceClient(model=M)
+list(client.chat_completion(Q, max_tokens=2, stream=True))
+assert inference.connect_local() == gateway
+print(json.dumps({"hosts": sorted({host for host, _ in sent}), "sent": "".join(data for _, data in sent),
+                  "answers": [one.choices[0].message.content for one in said], "no_proxy": os.environ["NO_PROXY"]}))
+"""
+
+
+class Recorder:
+    """A listener that notes all that reaches it, and answers chats."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        recorder = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+                recorder.requests.append(f"{self.command} {self.path}\n{self.headers}\n{body}")
+                choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+                usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+                answer = json.dumps(
+                    {"id": "x", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+                ).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST = do_HEAD = do_CONNECT = handle_any
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.mark.parametrize("key", ["", "class-key"])
+def test_no_token_of_the_learner_goes_anywhere(course_cache, tmp_path, key):
+    """A real token in the environment, in the file of `hf auth login` and in a netrc: none is sent to anybody.
+
+    All that leaves the process is noted; whatever went to another host would meet the proxy, which is a listener.
+    """
+    proxy, endpoint = Recorder(), Recorder()
+    home = tmp_path / "hf"
+    home.mkdir()
+    (home / "token").write_text("hf_REALSTORED", encoding="utf-8")
+    hosts = ("127.0.0.1", "localhost", "huggingface.co", inference.ROUTER)
+    netrc = tmp_path / "netrc"
+    netrc.write_text("".join(f"machine {host} login me password REALNETRC\n" for host in hosts), encoding="utf-8")
+    netrc.chmod(0o600)
+    environment = {
+        **os.environ,
+        **{"HF_TOKEN": "hf_REALTOKEN", "HF_HOME": str(home), "NETRC": str(netrc), "NO_PROXY": "school.example"},
+        **{name: proxy.url for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")},
+        **{"LABKIT_ENDPOINT": endpoint.url, "LABKIT_ENDPOINT_KEY": key, "PYTHONPATH": str(assets.PACKAGE.parent)},
+    }
+    run = subprocess.run([sys.executable, "-c", LESSON], capture_output=True, text=True, env=environment, timeout=120)
+    for name in services.records.instances():
+        if name.startswith(("hub", "gateway")):
+            services.stop(name)
+    proxy.server.shutdown(), endpoint.server.shutdown()
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout.splitlines()[-1])
+    assert found["answers"] == ["Hi"] * 3 and found["hosts"] == ["127.0.0.1"]
+    assert found["no_proxy"] == "school.example,127.0.0.1,localhost"
+    assert "hf_course_learner" in found["sent"], "what is noted is what is sent"
+    assert proxy.requests == [] and len(endpoint.requests) == 4
+    everything = found["sent"] + "".join(endpoint.requests)
+    for secret in ("REAL", "cm_REAL", "bWU6UkVBTE5FVFJD"):  # the last: "me:REALNETRC" as Basic sends it
+        assert secret not in everything
+    for request in endpoint.requests:
+        assert (f"Bearer {key}" in request) if key else ("authorization" not in request.lower())
+        assert "hf_course" not in request and "labkit-key" not in request.lower()
+
+
+# --- money
+
+GROQ = {"provider": "huggingface_groq", "model": "openai/gpt-oss-20b"}
+
+
+def test_what_an_answer_would_have_cost():
+    answer = InferenceClient(model=MODEL).chat_completion(QUESTION, max_tokens=4)
+    prices = pricing.price(*GROQ.values())
+    expected = answer.usage.prompt_tokens * prices.input_usd_per_million_tokens
+    expected += answer.usage.completion_tokens * prices.output_usd_per_million_tokens
+    assert inference.cost_usd(answer.usage, **GROQ) == pytest.approx(expected / 1e6)
+    with pytest.raises(LabError):
+        inference.cost_usd(answer.usage, "nobody", "nothing")
+
+
+def test_the_cap_stops_the_next_call_before_it_is_sent():
+    client, calls = InferenceClient(model=MODEL), 0
+    one = inference.SpendMeter(1, **GROQ).worst_case_usd(messages=QUESTION, max_tokens=8)
+    meter = inference.SpendMeter(one * 1.1, **GROQ)
+    with pytest.raises(inference.CapReached, match="^Not sent: this call could cost"):
+        for _ in range(100):
+            meter.call(client.chat_completion, QUESTION, max_tokens=8)
+            calls += 1
+    assert len(gateway_drills.seen()) == calls == meter.calls >= 1
+    assert 0 < meter.spent_usd <= meter.cap_usd and meter.left_usd < one
+
+
+def test_the_meter_counts_streams_and_async_calls():
+    meter = inference.SpendMeter(1, **GROQ)
+    client = InferenceClient(model=MODEL)
+    events = list(meter.call(client.chat_completion, QUESTION, max_tokens=4, stream=True))
+    assert meter.spent_usd == inference.cost_usd(events[-1].usage, **GROQ) and meter.left_usd == 1 - meter.spent_usd
+
+    async def more() -> list:
+        async with AsyncInferenceClient(model=MODEL) as client:
+            whole = await meter.call(client.chat_completion, QUESTION, max_tokens=4)
+            stream = await meter.call(client.chat_completion, QUESTION, max_tokens=4, stream=True)
+            return [whole.usage, [event async for event in stream][-1].usage]
+
+    usages = [events[-1].usage, *asyncio.run(more())]
+    assert meter.calls == 3
+    assert meter.spent_usd == pytest.approx(sum(inference.cost_usd(usage, **GROQ) for usage in usages))
+
+
+def test_the_cap_holds_for_calls_at_the_same_time():
+    worst = inference.SpendMeter(1, **GROQ).worst_case_usd(messages=QUESTION, max_tokens=8)
+    meter = inference.SpendMeter(worst * 3.5, **GROQ)
+    gateway_drills.order(status="slow", seconds=0.5, times=100)  # so that all are under way together
+
+    def one(_: int) -> bool:
+        try:
+            return bool(meter.call(InferenceClient(model=MODEL).chat_completion, QUESTION, max_tokens=8))
+        except inference.CapReached:
+            return False
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        assert sum(pool.map(one, range(12))) == 3
+    gateway_drills.clear()
+
+    async def together() -> list:
+        async with AsyncInferenceClient(model=MODEL) as client:
+            calls = (meter.call(client.chat_completion, QUESTION, max_tokens=8) for _ in range(12))
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    refused = [one for one in asyncio.run(together()) if isinstance(one, inference.CapReached)]
+    assert refused and meter.spent_usd <= meter.cap_usd
+
+
+def test_what_a_failed_call_costs():
+    client = InferenceClient(model=MODEL, timeout=0.3)
+    meter = inference.SpendMeter(1, **GROQ)
+    for status in (402, 429, 503):
+        gateway_drills.order(status=status)
+        with pytest.raises(HfHubHTTPError):
+            meter.call(client.chat_completion, QUESTION, max_tokens=8)
+    assert meter.spent_usd == 0 and meter.left_usd == 1, "refused, so not billed"
+    worst = meter.worst_case_usd(messages=QUESTION, max_tokens=8)
+    gateway_drills.order(status="slow", seconds=60)
+    with pytest.raises(TIMEOUTS):
+        meter.call(client.chat_completion, QUESTION, max_tokens=8)
+    gateway_drills.order(status=504)
+    with pytest.raises(HfHubHTTPError):
+        meter.call(client.chat_completion, QUESTION, max_tokens=8)
+    assert meter.spent_usd == pytest.approx(2 * worst), "nobody knows, so the worst is counted"
+    gateway_drills.order(status="cut")
+    with pytest.raises(HTTPX.RemoteProtocolError):
+        client = InferenceClient(model=MODEL)
+        list(meter.call(client.chat_completion, QUESTION, max_tokens=8, stream=True))
+    assert meter.spent_usd > 2.9 * worst and meter.left_usd == pytest.approx(1 - meter.spent_usd)
+
+
+def test_the_worst_case_is_not_too_small():
+    """Bytes are an upper bound of tokens, for letters that take several tokens each too."""
+    meter = inference.SpendMeter(1, **GROQ)
+    for content in ("Hi", "x7" * 20, "ß漢字🙂" * 5, " \n" * 20):
+        messages = [{"role": "user", "content": content}]
+        answer = InferenceClient(model=MODEL).chat_completion(messages, max_tokens=2, tools=TOOLS)
+        real = inference.cost_usd(answer.usage, **GROQ)
+        assert real <= meter.worst_case_usd(messages=messages, max_tokens=2, tools=TOOLS)
+
+
+def test_what_a_meter_does_not_take():
+    for cap in (-1, float("nan"), float("inf"), "1"):
+        with pytest.raises(LabError, match="A cap cannot be"):
+            inference.SpendMeter(cap, **GROQ)
+    with pytest.raises(LabError, match="The price table has no"):
+        inference.SpendMeter(1, provider="nobody", model="nothing")
+    meter = inference.SpendMeter(1, **GROQ)
+    with pytest.raises(LabError, match="Give max_tokens"):
+        meter.call(InferenceClient(model=MODEL).chat_completion, QUESTION)
+    for wrong in (0, -1, 1.5, "8", True):
+        with pytest.raises(LabError, match="max_tokens and n must be"):
+            meter.call(InferenceClient(model=MODEL).chat_completion, QUESTION, max_tokens=wrong)
+    assert gateway_drills.seen() == [] and "0 calls, $0.000000 of $1" in repr(meter)
