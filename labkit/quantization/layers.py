@@ -45,7 +45,7 @@ def quantized_linears(model: Any, quantizer: Quantizer, *, quiet: bool = False) 
             perplexity(model, ids)
     """
     changed, kept = linears(model), {}
-    _give_back()
+    give_back()
     if not changed:
         raise LabError("This model has no linear layers to quantize (are they quantized already?).")
     try:
@@ -53,16 +53,16 @@ def quantized_linears(model: Any, quantizer: Quantizer, *, quiet: bool = False) 
             kept[name] = quantizer(layer.weight.detach())
             layer.forward = functools.partial(_forward, kept[name], layer)
             if place % 16 == 15:
-                _give_back()
+                give_back()
         yield kept
     finally:
         for layer in changed.values():
             layer.__dict__.pop("forward", None)
         del kept
-        _give_back()
+        give_back()
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Return freed memory to the system, now and from now on.
 
     Between codes that are kept, glibc would hold the room of what was computed: 0.6 GB for the course model, measured
