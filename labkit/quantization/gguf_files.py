@@ -14,10 +14,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import cache, catalogue, models
+from labkit import cache, catalogue, machine, models
 from labkit.bars import bar
 from labkit.errors import LabError
-from labkit.quantization.layers import give_back
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +81,7 @@ def plan(file_type: str, source: Path | None = None) -> pd.DataFrame:
         row = {"tensor": tensor.name, "rows": count // columns, "columns": columns, "type": kind}
         rows.append(row | {"bits": 8 * size / weights, "bytes": count // weights * size, "fell_back": fell_back})
     del reader, tensor
-    give_back()
+    machine.give_back()
     return pd.DataFrame(rows)
 
 
@@ -236,7 +235,7 @@ def _write(reader: Any, part: Path, file_type: str, quiet: bool) -> None:
     writer.write_ti_data_to_file()
     # 150 MB: a reader holds each of 100,000 tokens and merges as arrays of its own.
     reader.fields.clear()
-    give_back()
+    machine.give_back()
     try:
         for tensor in bar(reader.tensors, f"Making {file_type}", quiet=quiet):
             writer.write_tensor_data(_requantized(tensor, kinds[tensor.name]))
