@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import cache, catalogue, models
+from labkit import cache, catalogue, machine, models
 from labkit.bars import bar
 from labkit.errors import LabError
 
@@ -29,6 +29,7 @@ TYPES = ("Q8_0", "Q6_K", "Q5_K", "Q4_K_M", "Q4_K", "Q4_0", "Q3_K", "Q2_K")
 IN_NUMPY = ("Q8_0", "Q4_0")
 # A K-quant has super-blocks of 256 weights. A matrix whose rows cannot be cut so gets one of these instead.
 FALLBACK = {"Q6_K": "Q8_0", "Q5_K": "Q5_1", "Q4_K": "Q5_0", "Q3_K": "Q4_0", "Q2_K": "Q4_0"}
+_ROWS = 2048  # of a tensor in fp32 at a time
 _FILE_TYPES = {"Q4_0": 2, "Q8_0": 7, "Q2_K": 10, "Q3_K": 11, "Q4_K": 14, "Q4_K_M": 15, "Q5_K": 16, "Q6_K": 18}
 _NAMES = {
     **{"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj"},
@@ -79,6 +80,8 @@ def plan(file_type: str, source: Path | None = None) -> pd.DataFrame:
         columns, count = int(tensor.shape[0]), int(tensor.n_elements)
         row = {"tensor": tensor.name, "rows": count // columns, "columns": columns, "type": kind}
         rows.append(row | {"bits": 8 * size / weights, "bytes": count // weights * size, "fell_back": fell_back})
+    del reader, tensor
+    machine.give_back()
     return pd.DataFrame(rows)
 
 
@@ -209,8 +212,9 @@ def _layer_count(reader: Any) -> int:
 
 
 def _write(reader: Any, part: Path, file_type: str, quiet: bool) -> None:
-    """Everything but the weights is copied; the weights go through fp32, one tensor in memory at a time."""
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, quants
+    """Everything but the weights is copied; the weights go through fp32, a few rows at a time."""
+    import numpy as np
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
 
     writer = GGUFWriter(part, reader.fields["general.architecture"].contents())
     for field in reader.fields.values():
@@ -225,14 +229,26 @@ def _write(reader: Any, part: Path, file_type: str, quiet: bool) -> None:
         number = GGMLQuantizationType[kinds[tensor.name]]
         weights, size = GGML_QUANT_SIZES[number]
         in_bytes = (*reversed(shape[1:]), shape[0] // weights * size)
-        kind = quants.np.dtype("uint8")
-        writer.add_tensor_info(tensor.name, in_bytes, kind, tensor.n_elements // weights * size, number)
+        writer.add_tensor_info(tensor.name, in_bytes, np.dtype("uint8"), tensor.n_elements // weights * size, number)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
+    # 150 MB: a reader holds each of 100,000 tokens and merges as arrays of its own.
+    reader.fields.clear()
+    machine.give_back()
     try:
         for tensor in bar(reader.tensors, f"Making {file_type}", quiet=quiet):
-            values = quants.dequantize(tensor.data, tensor.tensor_type)
-            writer.write_tensor_data(values if values.ndim < 2 else quantize_rows(values, kinds[tensor.name]))
+            writer.write_tensor_data(_requantized(tensor, kinds[tensor.name]))
     finally:
         writer.close()
+
+
+def _requantized(tensor: Any, kind: str) -> np.ndarray:
+    """The tensor of a file as the bytes of `kind`; an embedding whole in fp32 would cost half a gigabyte on the way."""
+    import numpy as np
+    from gguf import quants
+
+    if tensor.data.ndim < 2:
+        return quants.dequantize(tensor.data, tensor.tensor_type)
+    parts = (tensor.data[row : row + _ROWS] for row in range(0, len(tensor.data), _ROWS))
+    return np.concatenate([quantize_rows(quants.dequantize(part, tensor.tensor_type), kind) for part in parts])
