@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,8 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     os.environ.update(_settings(mode, entry))
     # peft imports bitsandbytes, which on some CPUs warns that a faster kernel could be fetched.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # peft 0.21 still asks for a name that transformers 5.23 has renamed, and a learner can do nothing about it.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     if mode == "local":
         _connect(lesson)
     dtype = models.dtype_for(entry, here)
