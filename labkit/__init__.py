@@ -20,7 +20,7 @@ _HOMES = {
 }
 _MODULES = {
     *("assets", "cards", "catalogue", "doctor", "evaluation", "exercises", "families", "finetuning", "hub"),
-    *("inference", "licences", "local", "machine", "memory", "models", "planning", "quantization", "sampling"),
+    *("inference", "licences", "local", "machine", "memory", "models", "pairs", "planning", "quantization", "sampling"),
     *("teaching_data", "tokens", "widgets"),
 }
 

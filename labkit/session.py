@@ -20,7 +20,7 @@ from labkit.errors import LabError
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
 MODES = ("local", "live")
 # Lessons that talk to the Hub, or to providers. In the local world they get the course's own; the others start nothing.
-_WITH_HUB, _WITH_GATEWAY = ("03",), ("04",)
+_WITH_HUB, _WITH_GATEWAY = ("03", "08"), ("04",)
 
 # What the libraries read when they are first imported. No telemetry, no update checks, no progress bars for files that
 # are here already; no proxy for loopback addresses, or a school's proxy would catch the course's own servers.
