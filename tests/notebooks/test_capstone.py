@@ -1,30 +1,31 @@
-"""The capstone publishes: the lesson's own function, the finished example's card, the real client, the local Hub."""
+"""The capstone publishes: the cells of lesson 08 as they are, the real client, the local Hub as a process of its own.
+
+The weights are small files in the place of the trained ones; training itself is run with the notebook.
+"""
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
 
 import labkit
-from labkit import assets, pairs, teaching_data
+from labkit import assets, catalogue, finetuning
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
 CELLS = {cell.id: cell for cell in nbformat.read(assets.notebook_dir() / "08_capstone.ipynb", 4).cells}
-EXAMPLE = assets.path("examples", "desks-135m", "README.md")
-DATA, LICENCE, REPO = "open-models-lab/desks", "cc-by-4.0", "learner/desks-135m"
-FILES = ["README.md", "adapter_config.json", "adapter_model.safetensors", "Q8_0.gguf"]
+REQUIRED = ["license", "base_model", "datasets", "language", "pipeline_tag", "library_name", "tags"]
 
 
 @pytest.fixture
 def hub(course_cache, monkeypatch):
-    """The local Hub as a process of its own, and a client that goes there as in the lesson."""
+    """The local Hub, and a client that goes there as in the lesson."""
     from labkit.classroom import services
     from labkit.classroom.hub import TOKEN, local_hub
 
@@ -33,88 +34,77 @@ def hub(course_cache, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     yield service
-    HfApi().delete_repo(REPO, missing_ok=True)
     services.leave("hub")
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
-    """What the lesson has made when it comes to publishing, with small files in the place of the weights."""
-    place = tmp_path / "desks-135m"
-    place.mkdir()
-    (place / "README.md").write_bytes(EXAMPLE.read_bytes())
-    (place / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "HuggingFaceTB/x"}), "utf-8")
-    (place / "adapter_model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-    (place / "Q8_0.gguf").write_bytes(b"GGUF" + bytes(range(256)) * 40)
-    (place / "notes.txt").write_text("not to be sent", encoding="utf-8")
-    return place
+def project(tmp_path, monkeypatch, capsys):
+    """The lesson up to the card, with scores and files as training would have left them; a function runs a cell."""
+    monkeypatch.chdir(tmp_path)
+    import pandas
+
+    lab = SimpleNamespace(model=catalogue.get(catalogue.DEFAULT), mode="local")
+    space: dict = {"labkit": labkit, "lab": lab, "Path": Path}
+
+    def run(cell: str) -> str:
+        capsys.readouterr()
+        exec(compile(CELLS[cell].source, cell, "exec"), space)
+        return capsys.readouterr().out
+
+    run("project")
+    run("split")
+    folder, total = tmp_path / space["NAME"], len(space["judge"])
+    folder.mkdir()
+    rows = pandas.DataFrame({"right": [True] * total})
+    score = finetuning.Score(total * 4 // 5, total, rows)
+    space |= {"folder": folder, "scores": {"Q8_0": score}, "before": finetuning.Score(0, total, rows)}
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": lab.model.repo_id}), "utf-8")
+    (folder / "adapter_model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (folder / f"{space['NAME']}-Q8_0.gguf").write_bytes(b"GGUF" + bytes(range(256)) * 40)
+    (folder / f"{space['NAME']}-Q4_K_M.gguf").write_bytes(b"GGUF, not to be sent")
+    space["run"] = run
+    return space
 
 
-def lesson_function(cell: str, name: str, **known):
-    """A function as the lesson defines it, without what its cell does beside."""
-    (found,) = [node for node in ast.parse(CELLS[cell].source).body if getattr(node, "name", "") == name]
-    space = {"labkit": labkit, "HfApi": HfApi, "DATA_NAME": DATA, "DATA_LICENCE": LICENCE} | known
-    exec(compile(ast.Module([found], []), cell, "exec"), space)
-    return space[name]
+def test_the_lessons_cells_publish_privately_and_the_commit_comes_back(hub, project, tmp_path):
+    run, api = project["run"], HfApi()
+    run("head")
+    run("card")
+    checked = run("check")
+    assert "ready: True" in checked and "no such section" in checked
+    listed = run("dry-run")
+    assert "Q8_0.gguf" in listed and "Q4_K_M" not in listed and "adapter_model" in listed
+    repo_id = project["repo_id"]
+    assert not api.repo_exists(repo_id), "a dry run publishes nothing"
 
+    assert "private: True" in run("publish")
+    commit, file = project["commit"].oid, f"{project['NAME']}-Q8_0.gguf"
+    assert re.fullmatch("[0-9a-f]{40}", commit) and not api.repo_exists(repo_id, token=False)
+    wanted = {".gitattributes", "README.md", "adapter_config.json", "adapter_model.safetensors", file}
+    assert set(api.list_repo_files(repo_id)) == wanted
+    assert api.model_info(repo_id).card_data.license == "apache-2.0"
 
-def test_a_dry_run_sends_nothing_and_then_a_private_repository_comes_back_by_its_commit(hub, folder, tmp_path, capsys):
-    publish, api = lesson_function("dry-run", "publish"), HfApi()
-    assert publish(folder, REPO, FILES) is None
-    shown = capsys.readouterr().out
-    assert all(file in shown for file in FILES) and "problem" not in shown
-    assert not api.repo_exists(REPO)
-
-    ModelCard.load(folder / "README.md").validate()
-    commit = publish(folder, REPO, FILES, dry_run=False)
-    assert re.fullmatch("[0-9a-f]{40}", commit)
-    assert api.model_info(REPO).private and not api.repo_exists(REPO, token=False)
-    assert set(api.list_repo_files(REPO)) == {".gitattributes", *FILES}
-    api.create_tag(REPO, tag="v1", revision=commit)
-
-    (folder / "Q8_0.gguf").write_bytes(b"GGUF, trained again")
-    second = publish(folder, REPO, FILES, dry_run=False)
-    options = {"repo_id": REPO, "filename": "Q8_0.gguf", "cache_dir": tmp_path / "cache"}
+    (project["folder"] / file).write_bytes(b"GGUF, trained again")
+    again = api.upload_folder(repo_id=repo_id, folder_path=project["folder"], allow_patterns=project["wanted"]).oid
+    options = {"repo_id": repo_id, "filename": file, "cache_dir": tmp_path / "cache", "endpoint": hub.url}
     assert Path(hf_hub_download(**options, revision=commit)).stat().st_size == 4 + 256 * 40
-    assert Path(hf_hub_download(**options, revision=second)).read_bytes() == b"GGUF, trained again"
-    assert api.model_info(REPO, revision="v1").sha == commit != second
-    info = api.model_info(REPO)
-    assert info.card_data.license == "apache-2.0" and info.card_data.datasets == [DATA]
+    assert Path(hf_hub_download(**options, revision=again)).read_bytes() == b"GGUF, trained again"
 
 
-@pytest.mark.parametrize(
-    "field", ["license", "base_model", "datasets", "language", "pipeline_tag", "library_name", "tags"]
-)
-def test_without_a_required_field_nothing_is_published(folder, field, capsys):
-    card = ModelCard.load(folder / "README.md")
+@pytest.mark.parametrize("field", REQUIRED)
+def test_the_lessons_card_without_a_required_field_is_refused_in_words(project, field):
+    project["run"]("head")
+    project["run"]("card")
+    card = ModelCard.load(project["folder"] / "README.md")
+    known = {project["DATA"]: project["DATA_LICENCE"]}
+    assert labkit.cards.is_ready(labkit.cards.check(card, data_licences=known))
     setattr(card.data, field, None)
-    card.save(folder / "README.md")
-    publish = lesson_function("dry-run", "publish", HfApi=None)  # it must not even ask
-    assert publish(folder, REPO, FILES, dry_run=False) is None
-    assert f"problem: {field}: the field is missing" in capsys.readouterr().out
+    findings = labkit.cards.check(card, data_licences=known)
+    assert not labkit.cards.is_ready(findings)
+    assert f"problem: {field}: the field is missing" in "\n".join(map(repr, findings))
 
 
-def test_the_example_is_the_lessons_own_run():
-    """Its figures are those that the stored run shows, and its words those of the one cell that a learner changes."""
-    card = EXAMPLE.read_text(encoding="utf-8")
-    shown = "\n".join(output.get("text", "") for output in CELLS["baseline"].outputs + CELLS["table"].outputs)
-    baselines = re.findall(r"^(.+?) +(\d+ of \d+: .*)$", shown, re.MULTILINE)
-    assert len(baselines) == 3 and all(f"- {name}: {score}" in card for name, score in baselines)
-    (right, total) = map(int, re.search(r"^- Q8_0: (\d+) of (\d+):", card, re.MULTILINE).groups())
-    assert re.search(rf"^Q8_0 +{right / total:.2f} ", shown, re.MULTILINE)
-    project: dict = {}
-    exec(CELLS["project"].source, {"labkit": labkit}, project)
-    for name in ("NEED", "INSTRUCTION", "DATA_NAME", "DATA_LICENCE", "DATA_STORY", "INTENDED_USE", "LIMITS"):
-        assert project[name] in card, name
-    train, test = pairs.split(pairs.read(project["DATA"]))
-    assert f"{len(train)} pairs" in card and f"{len(test)} held-out pairs" in card
-    assert labkit.cards.is_ready(labkit.cards.check(EXAMPLE, data_licences={DATA: LICENCE}))
-    assert not re.search(r"/home|/root|\\Users", card)
-
-
-def test_a_conversation_is_the_same_in_training_and_in_use():
-    conversation = lesson_function("ask", "conversation", INSTRUCTION="Sort.")
-    shots = teaching_data.load("desks", "messages")[:2]
-    found = conversation("It leaks.", shots)
-    assert [turn["role"] for turn in found] == ["system", "user", "assistant", "user", "assistant", "user"]
-    assert found[-1]["content"] == "It leaks." and found[2]["content"] == shots[0]["answer"]
+def test_the_stored_run_names_no_folder_of_the_machine_in_its_card(project):
+    project["run"]("head")
+    project["run"]("card")
+    assert labkit.cards.check_files(project["folder"]) == []
