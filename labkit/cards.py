@@ -63,6 +63,30 @@ def check(card: ModelCard | str | Path, *, data_licences: Mapping[str, str] | No
     return [*_fields(data), *_licence(data), *_data_licences(data, data_licences or {}), *_sections(card.text, data)]
 
 
+def require_valid(card: ModelCard | str | Path) -> None:
+    """Ask the Hub whether it takes the head of a card, before anything is sent. LabError with its words when not.
+
+    It is what huggingface_hub's `ModelCard.validate` asks. That one asks huggingface.co whatever HF_ENDPOINT says in
+    1.27 (seen 2026-11-23), and so would send a card out of the local world; 2.4 follows HF_ENDPOINT, as this does.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import get_session, hf_raise_for_status
+
+    body = {"repoType": "model", "content": load(card).content}
+    try:
+        answer = get_session().post(f"{constants.ENDPOINT}/api/validate-yaml", json=body)
+    except Exception as problem:  # of httpx or httpx2, as the client's version has it
+        raise LabError(f"The Hub at {constants.ENDPOINT} does not answer ({problem}): run the set-up cell.") from None
+    try:
+        hf_raise_for_status(answer)
+    except HfHubHTTPError as problem:
+        if answer.status_code != 400:
+            raise
+        said = "; ".join(str(error.get("message")) for error in answer.json().get("errors", [])) or str(problem)
+        raise LabError(f"The Hub does not take this card: {said}.") from None
+
+
 def check_files(folder: Path, names: Iterable[str] | None = None) -> list[Finding]:
     """What should not leave this machine among the files of a folder: those of `names`, else all that are in it.
 

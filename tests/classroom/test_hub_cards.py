@@ -6,7 +6,9 @@ import pytest
 from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, errors
 from service_helpers import serving
 
+from labkit import cards
 from labkit.classroom import hub_api, hub_cards, hub_scratch
+from labkit.errors import LabError
 
 HEAD = {
     "license": "apache-2.0",
@@ -37,8 +39,25 @@ def local(address, monkeypatch):
     return address
 
 
-def test_a_good_card_passes_the_clients_own_validation(local):
-    card().validate()
+def validate(one: ModelCard, local: str) -> None:
+    """The client's own validation. 1.27 asks huggingface.co whatever it was told, so there it is sent on its way."""
+    from huggingface_hub import repocard
+
+    real = repocard.get_session
+
+    class Here:
+        def post(self, url: str, **options):
+            return real().post(url.replace("https://huggingface.co", local), **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repocard, "get_session", Here)
+        one.validate()
+
+
+def test_a_good_card_passes_the_clients_own_validation_and_the_courses(local):
+    validate(card(), local)
+    cards.require_valid(card())
+    cards.require_valid(str(card()))
     assert hub_cards.validate(str(card())) == ([], [])
 
 
@@ -59,8 +78,11 @@ def test_a_good_card_passes_the_clients_own_validation(local):
 def test_a_wrong_field_is_refused_and_named(local, changes, said):
     wrong = card(**changes)
     with pytest.raises(ValueError) as told:
-        wrong.validate()
+        validate(wrong, local)
     assert said in str(told.value).replace('\\"', '"')
+    with pytest.raises(LabError, match="The Hub does not take this card") as told:
+        cards.require_valid(wrong)
+    assert said in str(told.value)
 
 
 @pytest.mark.parametrize(
