@@ -1,0 +1,78 @@
+"""A Sphinx extension: in every lesson, the first use of a term of the glossary becomes a link to it.
+
+The terms are those of docs/glossary.md, found in running text with a plural's ending or a capital. Headings, code,
+links, bold words that a lesson introduces itself stay as they are when they are not plain text. Knows no lesson.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+PAGE = "docs/glossary"
+_BLOCK = re.compile(r"^:::\{glossary\}\n(.*?)^:::$", re.MULTILINE | re.DOTALL)
+# Text inside these is no running text.
+_CLOSED = (nodes.title, nodes.literal, nodes.literal_block, nodes.reference, nodes.raw, addnodes.pending_xref)
+
+
+def terms(text: str) -> list[str]:
+    """The terms that a glossary page defines: the lines of its block that are not indented."""
+    return [line.strip() for block in _BLOCK.findall(text) for line in block.splitlines() if re.match(r"\S", line)]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Sphinx calls this when it loads the extension."""
+    app.connect("builder-inited", _read)
+    app.connect("doctree-read", _link)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def pattern(known: list[str]) -> re.Pattern[str]:
+    """Finds any of the terms, the longest first, in singular and plural; not within a word, a path or a name."""
+    words = "|".join(re.escape(term).replace(r"\ ", r"\s+") for term in sorted(known, key=len, reverse=True))
+    return re.compile(rf"(?<![\w./`-])({words})(?:e?s)?(?![\w/`]|-\w|\.\w)", re.IGNORECASE)
+
+
+def _read(app: Sphinx) -> None:
+    known = terms((Path(app.srcdir) / f"{PAGE}.md").read_text(encoding="utf-8"))
+    app.labkit_terms = {" ".join(term.lower().split()): term for term in known}
+    app.labkit_pattern = pattern(known)
+
+
+def _link(app: Sphinx, doctree: nodes.document) -> None:
+    """Put a reference to the term in place of its first use."""
+    if not app.env.docname.startswith("notebooks/"):
+        return
+    done: set[str] = set()
+    for text in list(doctree.findall(nodes.Text)):
+        if not _inside(text, _CLOSED):
+            parts = _parts(app, str(text), done)
+            if len(parts) > 1:
+                text.parent.replace(text, parts)
+
+
+def _inside(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
+    while (node := node.parent) is not None:
+        if isinstance(node, kinds):
+            return True
+    return False
+
+
+def _parts(app: Sphinx, text: str, done: set[str]) -> list[nodes.Node]:
+    """The text, cut at each term that was not used before."""
+    parts, end = [], 0
+    for match in app.labkit_pattern.finditer(text):
+        key = " ".join(match[1].lower().split())
+        if key in done:
+            continue
+        done.add(key)
+        options = {"refdomain": "std", "reftype": "term", "reftarget": app.labkit_terms[key], "refexplicit": True}
+        link = addnodes.pending_xref("", nodes.inline("", match[0]), refdoc=app.env.docname, refwarn=True, **options)
+        parts += [nodes.Text(text[end : match.start()]), link]
+        end = match.end()
+    return [*parts, nodes.Text(text[end:])]
