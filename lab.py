@@ -27,13 +27,14 @@ TORCH = "2.13.0"  # the newest version with a CPU build that the stored outputs 
 TORCH_OLDEST = (2, 11)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 3000000000
+EXTRAS = {"test": ["test", "site"], "site": ["site"]}  # what a command needs beyond the course
 HELP = """usage: python lab.py [COMMAND] [options]
 
   python lab.py            set everything up, fetch the model, open the course in JupyterLab
   python lab.py test       the same set-up, then every test, every notebook compared with its stored outputs
   python lab.py setup      the set-up alone
 
-Other commands: doctor, lessons, progress, reset 05, serve, hub, gateway, bench, fetch FOLDER, clean, run, lint.
+Other commands: doctor, lessons, progress, reset 05, serve, hub, gateway, bench, fetch FOLDER, clean, site, run, lint.
 `python lab.py COMMAND --help` explains one of them.
 
   --no-browser, --port N   for `lab`: print the address, use this port
@@ -66,7 +67,7 @@ def main(arguments):
     check_machine()
     environment = child_environment(offline)
     with Lock():
-        set_up(environment, ["lab", "test"] if command == "test" else ["lab"])
+        set_up(environment, ["lab"] + EXTRAS.get(command, []))
     return hand_over([python(), "-P", "-m", "labkit", command] + arguments, environment)
 
 

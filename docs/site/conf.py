@@ -7,11 +7,11 @@ from labkit import __version__
 
 project = "Open Models Lab"
 author = "The Open Models Lab authors"
-copyright = author + ": text and figures CC BY 4.0, code Apache-2.0"  # noqa: A001 (Sphinx's name)
+copyright = author + ": text and figures CC BY 4.0, code Apache-2.0"
 release = __version__
 language = "en"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "labkit.site.glossary"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "labkit.site.glossary"]
 nb_execution_mode = "off"  # the pages show what the notebooks store
 nb_ipywidgets_js = {}  # no widget manager from a CDN: labkit/site/live.py says what is alive instead
 myst_enable_extensions = ["colon_fence", "deflist"]

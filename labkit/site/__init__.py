@@ -1,7 +1,7 @@
 """`labkit site`: the course as web pages, built from the executed notebooks without internet.
 
-Nothing is run again: the pages show the outputs that the notebooks store. Knows where the pages go; `sources` knows what
-they are made from, `live` which widgets are alive on them, `glossary` which words are linked.
+Nothing is run again: the pages show the outputs that the notebooks store. Knows where the pages go; `sources` knows
+what they are made from, `live` which widgets are alive on them, `glossary` which words are linked.
 """
 
 from __future__ import annotations

@@ -145,8 +145,12 @@ def _control(part: ipywidgets.Widget, values: list[Any]) -> dict[str, Any]:
         kind = "checkbox"
     elif "Slider" in type(part).__name__:
         kind = "range"
-    said = [words.get(value, f"{value:,g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value) for value in values]
+    said = [words.get(value) or _said(value) for value in values]
     return {"label": part.description, "kind": kind, "positions": said, "start": values.index(part.value)}
+
+
+def _said(value: Any) -> str:
+    return f"{value:,g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _options(part: ipywidgets.Widget) -> list[tuple[str, Any]]:
