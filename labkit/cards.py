@@ -1,14 +1,16 @@
 """Is a model card fit to be published? A linter on top of huggingface_hub's own ModelCard.
 
 It checks form and honesty: the fields that search and people need, a licence that base model and data allow, limits and
-an evaluation with numbers. It reads words and cannot judge them: a person must. Knows the course's licences
-(`licences`) and catalogue; knows nothing of the Hub's state. Teaching material, not legal advice.
+an evaluation with numbers; and whether the files beside it hold what should stay at home. It reads words and cannot
+judge them: a person must. Knows the course's licences (`licences`) and catalogue; knows nothing of the Hub's state.
+Teaching material, not legal advice.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,12 @@ REQUIRED = ("license", "base_model", "datasets", "language", "pipeline_tag", "li
 _ENOUGH_WORDS = 8
 _PLACEHOLDER = re.compile(r"\[?more information needed\]?|\btodo\b|\blorem ipsum\b|\bTBD\b|____", re.IGNORECASE)
 _NUMBER = re.compile(r"\d")
+# What `check_files` looks for, and where.
+_PICKLES = (".bin", ".pkl", ".pickle", ".pt", ".pth", ".ckpt")
+_TEXTS = (".json", ".jsonl", ".md", ".txt", ".csv", ".yaml", ".yml", ".toml", ".jinja", ".py")
+_MOST_TEXT = 20_000_000
+_HOME = re.compile(r"(?<![\w./])(?:/home/|/Users/|/root/|[A-Za-z]:\\{1,2}Users\\)[\w.-]*")
+_TOKEN = re.compile(r"\b(?:hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,})")
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,72 @@ def check(card: ModelCard | str | Path, *, data_licences: Mapping[str, str] | No
     card = load(card)
     data = card.data.to_dict()
     return [*_fields(data), *_licence(data), *_data_licences(data, data_licences or {}), *_sections(card.text, data)]
+
+
+def require_valid(card: ModelCard | str | Path) -> None:
+    """Ask the Hub whether it takes the head of a card, before anything is sent. LabError with its words when not.
+
+    It is what huggingface_hub's `ModelCard.validate` asks. That one asks huggingface.co whatever HF_ENDPOINT says in
+    1.27 (seen 2026-11-23), and so would send a card out of the local world; 2.4 follows HF_ENDPOINT, as this does.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import get_session, hf_raise_for_status
+
+    body = {"repoType": "model", "content": load(card).content}
+    try:
+        answer = get_session().post(f"{constants.ENDPOINT}/api/validate-yaml", json=body)
+    except Exception as problem:  # of httpx or httpx2, as the client's version has it
+        raise LabError(f"The Hub at {constants.ENDPOINT} does not answer ({problem}): run the set-up cell.") from None
+    try:
+        hf_raise_for_status(answer)
+    except HfHubHTTPError as problem:
+        if answer.status_code != 400:
+            raise
+        said = "; ".join(str(error.get("message")) for error in answer.json().get("errors", [])) or str(problem)
+        raise LabError(f"The Hub does not take this card: {said}.") from None
+
+
+def check_files(folder: Path, names: Iterable[str] | None = None) -> list[Finding]:
+    """What should not leave this machine among the files of a folder: those of `names`, else all that are in it.
+
+    An adapter that names a folder in the place of its base model, as peft writes it by itself; a place in somebody's
+    home, or a token, in a text file; weights in a format that can run programs. LabError when a file is not there.
+    """
+    folder = Path(folder)
+    files = [folder / name for name in names] if names is not None else sorted(folder.rglob("*"))
+    found: list[Finding] = []
+    for file in files:
+        if names is not None and not file.is_file():
+            raise LabError(f"There is no file {file.name} in {folder.name}: write it first.")
+        if file.is_file():
+            found += _file(file, file.relative_to(folder).as_posix())
+    return found
+
+
+def _file(file: Path, name: str) -> Iterator[Finding]:
+    if file.suffix.lower() in _PICKLES:
+        yield Finding("problem", name, "a pickle can run programs: save the weights as safetensors or GGUF.")
+    if file.suffix.lower() not in _TEXTS or file.stat().st_size > _MOST_TEXT:
+        return
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if file.name == "adapter_config.json":
+        base = _base_of(text)
+        if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", base):
+            said = f"the base model is {base!r}, which nobody else has"
+            yield Finding("problem", name, f"{said}: set base_model_name_or_path to its name on the Hub before saving.")
+    elif place := _HOME.search(text):
+        yield Finding("problem", name, f"{place[0]!r} is a place on somebody's machine.")
+    if token := _TOKEN.search(text):
+        yield Finding("problem", name, f"this looks like a token: {token[0][:6]}... Take it out, and revoke it.")
+
+
+def _base_of(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    return str(found.get("base_model_name_or_path") or "") if isinstance(found, dict) else ""
 
 
 def is_ready(findings: list[Finding]) -> bool:

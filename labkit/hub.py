@@ -73,8 +73,7 @@ def own() -> dict[str, Any]:
     # A program that a lesson starts inherits the course's values: they are not the learner's.
     course = _before.get("HF_HOME") == str(cache.root() / "local-hub")
     before = {} if course else _before
-    home = Path(before.get("HF_HOME") or Path(before.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface").expanduser()
-    token = before.get("HF_TOKEN") or before.get("HUGGING_FACE_HUB_TOKEN") or _stored(before, home)
+    home, token = _home_and_token(before)
     return {
         "cache_dir": before.get("HF_HUB_CACHE") or before.get("HUGGINGFACE_HUB_CACHE") or str(home / "hub"),
         "endpoint": before.get("HF_ENDPOINT") or _REAL,
@@ -93,12 +92,30 @@ def tokens() -> dict[str, str | bool | None]:
     return {"nobody": False, "somebody": "hf_course_learner", "somebody who was let in": "hf_course_member"}
 
 
-def _stored(before: dict[str, str], home: Path) -> str:
-    """The token that `hf auth login` keeps."""
+def has_token() -> bool:
+    """Whether the learner has a Hugging Face token: in the environment, kept by `hf auth login`, or Colab's secret."""
+    if _home_and_token(dict(os.environ) if _before is None else _before)[1]:
+        return True
+    if "google.colab" not in sys.modules:
+        return False
     try:
-        return Path(before.get("HF_TOKEN_PATH") or home / "token").read_text(encoding="utf-8").strip()
+        from google.colab import userdata  # type: ignore[import-not-found]
+
+        return bool(userdata.get("HF_TOKEN"))
+    except Exception:  # no such secret, or no leave to read it: each has an error class of its own
+        return False
+
+
+def _home_and_token(environment: dict[str, str]) -> tuple[Path, str]:
+    """The folder of huggingface_hub, and the token that it would find there or in the environment."""
+    cache_home = Path(environment.get("XDG_CACHE_HOME") or "~/.cache")
+    home = Path(environment.get("HF_HOME") or cache_home / "huggingface").expanduser()
+    if token := environment.get("HF_TOKEN") or environment.get("HUGGING_FACE_HUB_TOKEN"):
+        return home, token
+    try:
+        return home, Path(environment.get("HF_TOKEN_PATH") or home / "token").read_text(encoding="utf-8").strip()
     except OSError:
-        return ""
+        return home, ""
 
 
 def search(

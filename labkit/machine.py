@@ -6,6 +6,8 @@ reported as absent. Container limits count, because a notebook in a 2 GB contain
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import os
 import platform
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 
 
 @dataclass(frozen=True)
@@ -222,3 +225,16 @@ def parse_nvidia(text: str) -> Gpu | None:
     major, _, minor = fields[2].partition(".")
     capability = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
     return Gpu(fields[0], int(fields[1]) * 2**20, "cuda", capability)
+
+
+def give_back() -> None:
+    """Return freed memory to the system, now and from now on.
+
+    Between blocks that are kept, glibc would hold the room of what was computed: 0.6 GB after the course model was
+    quantized, 0.2 GB after it was trained (2026-11-23). Blocks of a megabyte get room of their own instead. Other
+    systems see to it themselves.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        system = ctypes.CDLL(None)
+        system.mallopt(_MMAP_THRESHOLD, 1 << 20)
+        system.malloc_trim(0)

@@ -10,17 +10,18 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit import catalogue, machine, models, network, planning
+from labkit import catalogue, hub, machine, models, network, planning
 from labkit.errors import LabError
 
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
 MODES = ("local", "live")
 # Lessons that talk to the Hub, or to providers. In the local world they get the course's own; the others start nothing.
-_WITH_HUB, _WITH_GATEWAY = ("03",), ("04",)
+_WITH_HUB, _WITH_GATEWAY = ("03", "08"), ("04",)
 
 # What the libraries read when they are first imported. No telemetry, no update checks, no progress bars for files that
 # are here already; no proxy for loopback addresses, or a school's proxy would catch the course's own servers.
@@ -84,13 +85,17 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
             "huggingface_hub was imported before labkit.start(): restart the kernel, then run this cell first."
         )
     note = ""
-    if mode == "live" and not network.answers(network.HUB):
+    if mode == "live" and lesson in _WITH_GATEWAY and not hub.has_token():
+        mode, note = "local", " (providers ask for a Hugging Face token, and there is none)"
+    elif mode == "live" and not network.answers(network.HUB):
         mode, note = "local", " (the Hub does not answer)"
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
     os.environ.update(_settings(mode, entry))
     # peft imports bitsandbytes, which on some CPUs warns that a faster kernel could be fetched.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # peft 0.21 still asks for a name that transformers 5.23 has renamed, and a learner can do nothing about it.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     if mode == "local":
         _connect(lesson)
     dtype = models.dtype_for(entry, here)
@@ -110,8 +115,6 @@ def _connect(lesson: str) -> None:
 
         inference.connect_local()
     elif lesson in _WITH_HUB:
-        from labkit import hub
-
         hub.connect()
 
 

@@ -137,3 +137,43 @@ def test_a_card_that_cannot_be_read_is_told(tmp_path):
     assert cards.is_ready(cards.check(tmp_path / "README.md", data_licences=DATA))
     assert not cards.is_ready(cards.check("no head at all"))
     assert not cards.is_ready(cards.check(""))
+
+
+def test_what_should_stay_at_home_is_found(tmp_path):
+    (tmp_path / "README.md").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "model.gguf").write_bytes(b"GGUF /home/ann/secret")  # no text: not read
+    config = tmp_path / "adapter_config.json"
+    config.write_text('{"base_model_name_or_path": "HuggingFaceTB/SmolLM2-135M-Instruct"}', encoding="utf-8")
+    assert cards.check_files(tmp_path) == []
+    for place in ("/srv/models/SmolLM2", "models/deep/SmolLM2", "C:\\\\models\\\\mine", "."):
+        config.write_text(f'{{"base_model_name_or_path": "{place}"}}', encoding="utf-8")
+        assert "which nobody else has" in cards.check_files(tmp_path)[0].message
+    config.write_text("{", encoding="utf-8")
+    assert not cards.is_ready(cards.check_files(tmp_path))
+    assert cards.check_files(tmp_path, ["README.md"]) == []
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "run.json").write_text('{"out": "/home/ann/runs", "key": "hf_' + "a" * 30 + '"}', "utf-8")
+    (tmp_path / "old.bin").write_bytes(b"")
+    said = {finding.where: finding.message for finding in cards.check_files(tmp_path)}
+    assert "pickle" in said["old.bin"] and "token: hf_aaa" in said["deep/run.json"]
+    assert any("'/home/ann'" in finding.message for finding in cards.check_files(tmp_path))
+    with pytest.raises(LabError, match="no file nothing.txt"):
+        cards.check_files(tmp_path, ["nothing.txt"])
+
+
+def test_what_peft_saves_by_itself_is_noticed(tmp_path):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=32, **sizes)).save_pretrained(tmp_path / "base")
+    model = get_peft_model(LlamaForCausalLM.from_pretrained(tmp_path / "base"), LoraConfig(target_modules=["q_proj"]))
+    model.save_pretrained(tmp_path / "mine")
+    assert any(finding.where == "adapter_config.json" for finding in cards.check_files(tmp_path / "mine"))
+    assert not cards.is_ready(cards.check(tmp_path / "mine" / "README.md"))
+    model.peft_config["default"].base_model_name_or_path = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    model.save_pretrained(tmp_path / "again", save_embedding_layers=False)  # else it asks the Hub about the base model
+    (tmp_path / "again" / "README.md").write_text(GOOD, encoding="utf-8")
+    assert cards.check_files(tmp_path / "again") == []

@@ -53,6 +53,22 @@ import labkit; labkit.start("05", mode="live")
     assert "local world (the Hub does not answer)" in run.stdout, run.stderr
 
 
+def test_providers_in_live_mode_need_a_token_or_the_lesson_stays_local(course_cache, tmp_path):
+    program = """
+from labkit import network
+network.HUB = "hub.invalid"
+import labkit; labkit.start("04", mode="live")
+"""
+    none = {name: "" for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")} | {"HF_HOME": str(tmp_path)}
+    run = python(program, **none)
+    assert "local world (providers ask for a Hugging Face token, and there is none)" in run.stdout, run.stderr
+    # With a token, it is the network that is asked, and that has none here.
+    (tmp_path / "token").write_text("hf_invented", encoding="utf-8")
+    for given in (none, none | {"HF_HOME": str(tmp_path / "other"), "HF_TOKEN": "hf_invented"}):
+        run = python(program, **given)
+        assert "local world (the Hub does not answer)" in run.stdout, run.stderr
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [

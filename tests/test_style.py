@@ -18,7 +18,7 @@ LAYERS = [
     {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing", "spending", "cards"},
     {"classroom", "models", "conversion", "privacy", "hub"},
     {"local", "sampling", "families", "inference", "quantization", "evaluation"},
-    {"finetuning"},
+    {"finetuning", "project"},
     {"exercises", "widgets", "progress"},
     {"session", "doctor", "authoring", "work", "fetch", "bench", "cli", "site"},
 ]

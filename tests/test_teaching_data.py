@@ -106,7 +106,7 @@ def test_each_set_has_a_data_sheet(name):
 
 
 def test_what_is_not_there_is_told():
-    with pytest.raises(LabError, match="there are general, notes, tone"):
+    with pytest.raises(LabError, match="there are general, messages, notes, tone"):
         teaching_data.load("letters", "train")
     with pytest.raises(LabError, match="it has test, train"):
         teaching_data.load("tone", "validation")

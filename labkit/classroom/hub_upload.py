@@ -18,10 +18,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from labkit.classroom import hub_cards
 from labkit.classroom.hub_access import key_of, kind_of, may_see, no_repo, require_writer, user
 from labkit.classroom.hub_answers import Refused
 from labkit.classroom.hub_files import LARGE
@@ -170,18 +170,11 @@ async def _reference(request: Request, which: str, name: Any, start: str | None 
 
 
 async def validate_yaml(request: Request) -> Response:
-    """What the client asks before it sends a card: is its head YAML, and what is missing?"""
+    """What the client asks before it sends a card: errors refuse it, warnings let it pass."""
     content = (await _json(request)).get("content")
-    head = re.match(r"---\n(.*?)\n---", content, re.DOTALL) if isinstance(content, str) else None
-    try:
-        found = yaml.safe_load(head[1]) if head else {}
-    except yaml.YAMLError as problem:
-        where = str(problem).replace("\n", " ")
-        return JSONResponse(
-            {"errors": [{"message": f"The head of the card is not YAML: {where}"}], "warnings": []}, 400
-        )
-    missing = [key for key in ("license",) if not isinstance(found, dict) or not found.get(key)]
-    return JSONResponse({"errors": [], "warnings": [{"message": f"The card has no {key}."} for key in missing]})
+    errors, found = hub_cards.validate(content if isinstance(content, str) else "")
+    answer = {"errors": [{"message": one} for one in errors], "warnings": [{"message": one} for one in found]}
+    return JSONResponse(answer, 400 if errors else 200)
 
 
 async def preupload(request: Request) -> Response:
@@ -283,6 +276,8 @@ def _change(key: Any, value: dict[str, Any], scratch: Scratch) -> tuple[str, str
             content = base64.b64decode(value.get("content") or "", validate=True)
         except (binascii.Error, ValueError, TypeError):
             raise Refused(400, "", f"The content of {path} is not base64.") from None
+        if path == "README.md":
+            _require_card(content)
         return "add", path, scratch.put(content)
     if key == "lfsFile":
         oid = str(value.get("oid"))
@@ -293,6 +288,13 @@ def _change(key: Any, value: dict[str, Any], scratch: Scratch) -> tuple[str, str
     if key in ("deletedFile", "deletedFolder"):
         return "delete", path, None
     raise Refused(400, "", f"The course's Hub does not know {str(key)[:30]} in a commit.")
+
+
+def _require_card(content: bytes) -> None:
+    """A card that would be refused beforehand is refused in the commit, too: not every program asks first."""
+    errors, _ = hub_cards.validate(content.decode("utf-8", "replace"))
+    if errors:
+        raise Refused(400, "", f"Invalid metadata in README.md: {'; '.join(errors)[:500]}")
 
 
 def _apply(files: dict[str, Entry], kind: str, path: str, entry: Entry | None) -> None:

@@ -2,7 +2,7 @@
 
 Saving, loading, switching and combining are peft's own calls (`save_pretrained`, `load_adapter`, `set_adapter`,
 `add_weighted_adapter`, `merge_and_unload`), which lessons make themselves. Knows how llama.cpp wants a Llama's weights;
-knows nothing of quantizing below 8 bits (`quantization`).
+how its files are written, `quantization` knows.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import cache, catalogue, models
+from labkit import cache, catalogue, machine, models
 from labkit.errors import LabError
 from labkit.finetuning import lora
+from labkit.quantization import gguf_files
 
 if TYPE_CHECKING:
     import torch
 
-FILE_TYPES = ("F16", "Q8_0")
 # The parts of a layer: llama.cpp's name for each, and transformers'.
 _PARTS = {
     "attn_norm": "input_layernorm",
@@ -48,42 +48,20 @@ def to_gguf(model: Any, target: Path, *, file_type: str = "Q8_0", name: str | No
     """Write a merged transformers model as a GGUF file for llama.cpp, in one step; `target`.
 
     The shipped GGUF of the course model (or of the catalogue's `name`) is the template: its tokenizer, chat template
-    and sizes are copied, its tensors replaced. F16 keeps 16 bits a weight, Q8_0 8.5; norms stay fp32.
+    and sizes are copied, its tensors replaced. `file_type` is F16 or one of `quantization.gguf_files.TYPES`.
     LabError when the adapter is not merged yet, the model is not of the template's shape, or there is no such type.
     """
-    if file_type not in FILE_TYPES:
-        raise LabError(f"There is no file type {file_type!r} here: choose one of {', '.join(FILE_TYPES)}.")
+    if file_type != "F16":
+        gguf_files.require(file_type)
     weights = model.state_dict()
     if any("lora_" in key for key in weights):
         raise LabError("This model still has its adapter beside its weights: call merge_and_unload() first.")
     template = models.gguf_file(name or catalogue.DEFAULT, quiet=True)
     cache.require_space(Path(target).resolve().parent, 2 * model.num_parameters(), "The GGUF file")
     with cache.replacing(Path(target)) as part:
-        _write(template, weights, model.config, part, file_type)
+        gguf_files.write(template, part, file_type, lambda tensor: _tensor(tensor, weights, model.config), quiet=True)
+    machine.give_back()
     return Path(target)
-
-
-def _write(template: Path, weights: Mapping[str, torch.Tensor], config: Any, part: Path, file_type: str) -> None:
-    """The template's keys, then the model's tensors, one at a time."""
-    from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, LlamaFileType, quants
-
-    reader = GGUFReader(template)
-    writer = GGUFWriter(part, reader.fields["general.architecture"].contents())
-    for field in reader.fields.values():
-        if not field.name.startswith("GGUF.") and field.name not in ("general.architecture", "general.file_type"):
-            inner = field.types[1] if len(field.types) > 1 else None
-            writer.add_key_value(field.name, field.contents(), field.types[0], inner)
-    writer.add_file_type(LlamaFileType.MOSTLY_F16 if file_type == "F16" else LlamaFileType.MOSTLY_Q8_0)
-    for tensor in reader.tensors:
-        values = _tensor(tensor, weights, config)
-        kind = GGMLQuantizationType.F32 if values.ndim < 2 else GGMLQuantizationType[file_type]
-        writer.add_tensor(tensor.name, quants.quantize(values, kind), raw_dtype=kind)
-    try:
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-    finally:
-        writer.close()
 
 
 def _tensor(tensor: Any, weights: Mapping[str, torch.Tensor], config: Any) -> Any:

@@ -190,6 +190,7 @@ class Run:
         finally:
             self.history.seconds = time.perf_counter() - began
             self._live.close()
+            machine.give_back()
         if self._best is not None:
             checkpoints.restore(engine.unwrap_model(model), self._best)
 

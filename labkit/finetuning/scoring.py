@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labkit import teaching_data
+from labkit import machine, teaching_data
 from labkit.errors import LabError
 from labkit.finetuning import chat
 
@@ -96,6 +96,7 @@ def answers(
         for place, text in zip(part, written, strict=True):
             found[place] = text
     model.train(was_training)
+    machine.give_back()
     return found
 
 

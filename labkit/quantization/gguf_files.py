@@ -11,10 +11,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import cache, catalogue, models
+from labkit import cache, catalogue, machine, models
 from labkit.bars import bar
 from labkit.errors import LabError
 
@@ -29,7 +30,8 @@ TYPES = ("Q8_0", "Q6_K", "Q5_K", "Q4_K_M", "Q4_K", "Q4_0", "Q3_K", "Q2_K")
 IN_NUMPY = ("Q8_0", "Q4_0")
 # A K-quant has super-blocks of 256 weights. A matrix whose rows cannot be cut so gets one of these instead.
 FALLBACK = {"Q6_K": "Q8_0", "Q5_K": "Q5_1", "Q4_K": "Q5_0", "Q3_K": "Q4_0", "Q2_K": "Q4_0"}
-_FILE_TYPES = {"Q4_0": 2, "Q8_0": 7, "Q2_K": 10, "Q3_K": 11, "Q4_K": 14, "Q4_K_M": 15, "Q5_K": 16, "Q6_K": 18}
+_ROWS = 2048  # of a tensor in fp32 at a time
+_FILE_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "Q2_K": 10, "Q3_K": 11, "Q4_K": 14, "Q4_K_M": 15, "Q5_K": 16, "Q6_K": 18}
 _NAMES = {
     **{"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj"},
     **{"attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"},
@@ -50,7 +52,7 @@ def make(file_type: str, target: Path | None = None, *, source: Path | None = No
         return target
     cache.require_space(target.parent, source.stat().st_size * 2, f"Making a {file_type} file")
     with cache.replacing(target) as part:
-        _write(_read(source), part, file_type, quiet)
+        write(source, part, file_type, quiet=quiet)
     return target
 
 
@@ -79,6 +81,8 @@ def plan(file_type: str, source: Path | None = None) -> pd.DataFrame:
         columns, count = int(tensor.shape[0]), int(tensor.n_elements)
         row = {"tensor": tensor.name, "rows": count // columns, "columns": columns, "type": kind}
         rows.append(row | {"bits": 8 * size / weights, "bytes": count // weights * size, "fell_back": fell_back})
+    del reader, tensor
+    machine.give_back()
     return pd.DataFrame(rows)
 
 
@@ -95,6 +99,8 @@ def tensor_type(name: str, shape: list[int], file_type: str, layers: int) -> tup
     if len(shape) < 2:
         return "F32", False  # norms: few numbers, and all of them matter
     wanted = "Q4_K" if file_type == "Q4_K_M" else file_type
+    if wanted == "F16":
+        return wanted, False
     if name in ("token_embd.weight", "output.weight"):
         wanted = "Q8_0" if file_type == "Q8_0" else "Q6_K"  # tied, the embedding is the output layer too
     elif file_type == "Q4_K_M" and re.search(r"attn_v|ffn_down", name) and _more_bits(int(name.split(".")[1]), layers):
@@ -119,8 +125,8 @@ def quantize_rows(rows: np.ndarray, kind: str) -> np.ndarray:
     if rows.shape[1] % weights:
         raise LabError(f"Rows of {rows.shape[1]} weights cannot be cut into blocks of {weights}, as {kind} needs.")
     rows = np.ascontiguousarray(rows, dtype=np.float32)
-    if (library := ggml()) is None:
-        return quants.quantize(rows, number)
+    if kind == "F16" or (library := ggml()) is None:
+        return quants.quantize(rows, number).view(np.uint8)
     result = np.empty((rows.shape[0], rows.shape[1] // weights * size), np.uint8)
     library.ggml_quantize_chunk(int(number), rows.ctypes.data, result.ctypes.data, 0, *rows.shape, None)
     return result
@@ -208,10 +214,18 @@ def _layer_count(reader: Any) -> int:
     return int(reader.fields[f"{reader.fields['general.architecture'].contents()}.block_count"].contents())
 
 
-def _write(reader: Any, part: Path, file_type: str, quiet: bool) -> None:
-    """Everything but the weights is copied; the weights go through fp32, one tensor in memory at a time."""
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, quants
+def write(
+    source: Path, part: Path, file_type: str, weights: Callable[[Any], np.ndarray] | None = None, *, quiet: bool = False
+) -> None:
+    """Write `part`: the keys of `source`, and its tensors as `file_type` (one of `TYPES`, or F16) has them.
 
+    `weights` gives a tensor of the reader in fp32, for a model of the same shape with other weights; else they are
+    those of `source`. The weights go through fp32 a few rows at a time: an embedding whole costs half a gigabyte.
+    """
+    import numpy as np
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
+
+    reader = _read(source)
     writer = GGUFWriter(part, reader.fields["general.architecture"].contents())
     for field in reader.fields.values():
         if not field.name.startswith("GGUF.") and field.name not in ("general.architecture", "general.file_type"):
@@ -223,16 +237,32 @@ def _write(reader: Any, part: Path, file_type: str, quiet: bool) -> None:
         shape = [int(size) for size in tensor.shape]
         kinds[tensor.name], _ = tensor_type(tensor.name, shape, file_type, layers)
         number = GGMLQuantizationType[kinds[tensor.name]]
-        weights, size = GGML_QUANT_SIZES[number]
-        in_bytes = (*reversed(shape[1:]), shape[0] // weights * size)
-        kind = quants.np.dtype("uint8")
-        writer.add_tensor_info(tensor.name, in_bytes, kind, tensor.n_elements // weights * size, number)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
+        per_block, size = GGML_QUANT_SIZES[number]
+        in_bytes = (*reversed(shape[1:]), shape[0] // per_block * size)
+        length = tensor.n_elements // per_block * size
+        writer.add_tensor_info(tensor.name, in_bytes, np.dtype("uint8"), length, number)
     try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        # 150 MB: a reader holds each of 100,000 tokens and merges as arrays of its own.
+        reader.fields.clear()
+        machine.give_back()
         for tensor in bar(reader.tensors, f"Making {file_type}", quiet=quiet):
-            values = quants.dequantize(tensor.data, tensor.tensor_type)
-            writer.write_tensor_data(values if values.ndim < 2 else quantize_rows(values, kinds[tensor.name]))
+            writer.write_tensor_data(_as(tensor, kinds[tensor.name], weights))
     finally:
         writer.close()
+
+
+def _as(tensor: Any, kind: str, weights: Callable[[Any], np.ndarray] | None) -> np.ndarray:
+    """The bytes of a tensor as `kind`; one without rows, a norm, stays fp32."""
+    import numpy as np
+    from gguf import quants
+
+    def read(data: np.ndarray) -> np.ndarray:
+        return data if weights else quants.dequantize(data, tensor.tensor_type)
+
+    data = weights(tensor) if weights else tensor.data
+    if data.ndim < 2:
+        return read(data)
+    return np.concatenate([quantize_rows(read(data[row : row + _ROWS]), kind) for row in range(0, len(data), _ROWS)])

@@ -6,11 +6,11 @@ Knows `torch.nn.Linear`. Knows nothing of files, nor of other libraries' quantiz
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from labkit import machine
 from labkit.bars import bar
 from labkit.errors import LabError
 from labkit.quantization.blocks import Quantized, absmax
@@ -18,7 +18,6 @@ from labkit.quantization.blocks import Quantized, absmax
 if TYPE_CHECKING:
     import torch
 
-_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 
 Quantizer = Callable[["torch.Tensor"], Quantized]
 
@@ -45,7 +44,7 @@ def quantized_linears(model: Any, quantizer: Quantizer, *, quiet: bool = False) 
             perplexity(model, ids)
     """
     changed, kept = linears(model), {}
-    _give_back()
+    machine.give_back()
     if not changed:
         raise LabError("This model has no linear layers to quantize (are they quantized already?).")
     try:
@@ -53,26 +52,13 @@ def quantized_linears(model: Any, quantizer: Quantizer, *, quiet: bool = False) 
             kept[name] = quantizer(layer.weight.detach())
             layer.forward = functools.partial(_forward, kept[name], layer)
             if place % 16 == 15:
-                _give_back()
+                machine.give_back()
         yield kept
     finally:
         for layer in changed.values():
             layer.__dict__.pop("forward", None)
         del kept
-        _give_back()
-
-
-def _give_back() -> None:
-    """Return freed memory to the system, now and from now on.
-
-    Between codes that are kept, glibc would hold the room of what was computed: 0.6 GB for the course model, measured
-    with bitsandbytes imported (2026-11-23). Blocks of a megabyte get room of their own instead. Other systems see to
-    it themselves.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        system = ctypes.CDLL(None)
-        system.mallopt(_MMAP_THRESHOLD, 1 << 20)
-        system.malloc_trim(0)
+        machine.give_back()
 
 
 def _forward(quantized: Quantized, layer: torch.nn.Linear, inputs: torch.Tensor) -> torch.Tensor:

@@ -29,6 +29,7 @@ WIDGETS = {
         "labkit.widgets.quantization_explorer(model.model.layers[10].mlp.down_proj.weight[:256])"
     ),
     "widget-memory-planner": "labkit.widgets.memory_planner('mistral-7b', free_gb=16)",
+    "widget-lora-explorer": "labkit.widgets.lora_explorer('llama-2-7b', rank=64)",
     "widget-licence-explorer": "labkit.widgets.licence_explorer(use='train_another_model_on_outputs')",
     "widget-break-even": "labkit.widgets.break_even()",
     "widget-router-view": "labkit.widgets.router_view(labkit.families.as_mixtral(model), tokenizer)",

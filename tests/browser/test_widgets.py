@@ -18,6 +18,7 @@ def test_the_widgets_answer_the_learner(chromium, course_cache, tmp_path):
         chat(page)
         explorer(page)
         planner(page)
+        lora(page)
         break_even(page)
         licences(page)
         router(page)
@@ -76,13 +77,21 @@ def explorer(page) -> None:
 
 def planner(page) -> None:
     page.get_by_text("7,241,732,096 parameters, 16 GB free").wait_for()
-    page.get_by_label("Model", exact=True).select_option("LLaMA-2-70B")
+    page.get_by_label("Model", exact=True).first.select_option("LLaMA-2-70B")
     page.get_by_text("68,976,648,192 parameters").wait_for()
     free = page.get_by_label("Free memory (GB)").first
     free.fill("64")
     free.press("Enter")
     page.get_by_text("64 GB free").wait_for()
     assert page.get_by_text("does not fit", exact=True).count() == 3
+
+
+def lora(page) -> None:
+    page.get_by_text("67,108,864 trained").wait_for()
+    page.get_by_label("Matrices").select_option("all linear")
+    page.get_by_text("159,907,840 trained").wait_for()
+    page.get_by_label("Merged into the weights").check()
+    page.get_by_text("0 more").wait_for()
 
 
 def break_even(page) -> None:

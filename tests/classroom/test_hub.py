@@ -19,7 +19,7 @@ from huggingface_hub import HfApi, errors, hf_hub_download, snapshot_download
 from service_helpers import wait_until
 
 from labkit import catalogue, models
-from labkit.classroom import hub, hub_api, hub_repos, hub_weights, services
+from labkit.classroom import hub, hub_api, hub_repos, hub_scratch, hub_weights, services
 
 LEARNER, MEMBER = "hf_course_learner", "hf_course_member"
 SEEDS = {
@@ -33,11 +33,12 @@ COURSE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 @pytest.fixture(scope="module")
-def address(_cache_with_model):
+def address(_cache_with_model, tmp_path_factory):
     """The application itself, in a thread: the service around it has tests of its own below."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABKIT_CACHE", str(_cache_with_model))
-        app = hub_api.application(hub_repos.repositories(models.ensure(quiet=True)))
+        scratch = hub_scratch.Scratch(tmp_path_factory.mktemp("scratch"))
+        app = hub_api.application(hub_repos.repositories(models.ensure(quiet=True)), scratch)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -22,7 +22,7 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard, RepoCard, errors, hf_
 from service_helpers import wait_until
 
 from labkit import assets, catalogue, memory, models
-from labkit.classroom import hub_api, hub_made, hub_repos
+from labkit.classroom import hub_api, hub_made, hub_repos, hub_scratch
 
 MEMBER = "hf_course_member"
 OWN = "course-examples/"
@@ -44,9 +44,13 @@ def repos(_cache_with_model):
 
 
 @pytest.fixture(scope="module")
-def address(repos):
+def address(repos, tmp_path_factory):
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(hub_api.application(repos), log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            hub_api.application(repos, hub_scratch.Scratch(tmp_path_factory.mktemp("scratch"))), log_level="warning"
+        )
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     assert wait_until(lambda: server.started, seconds=20)

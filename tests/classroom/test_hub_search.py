@@ -10,7 +10,7 @@ import uvicorn
 from huggingface_hub import HfApi, errors
 from service_helpers import wait_until
 
-from labkit.classroom import hub_answers, hub_api, hub_repos
+from labkit.classroom import hub_answers, hub_api, hub_repos, hub_scratch
 from labkit.classroom.hub_files import Repo, text_file
 
 OWN = "course-examples/"
@@ -23,13 +23,14 @@ def repos():
 
 
 @pytest.fixture(scope="module")
-def serve():
-    """Serves repositories, and gives a client for them."""
+def serve(tmp_path_factory):
+    """Serves repositories, with no learner's beside them, and gives a client for them."""
     running = []
 
     def start(repos) -> HfApi:
+        empty = hub_scratch.Scratch(tmp_path_factory.mktemp("scratch"))
         listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(hub_api.application(repos), log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(hub_api.application(repos, empty), log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((server, thread))
