@@ -1,7 +1,7 @@
 """A Sphinx extension: in every lesson, the first use of a term of the glossary becomes a link to it.
 
 The terms are those of docs/glossary.md, found in running text with a plural's ending or a capital. Headings, code,
-links, bold words that a lesson introduces itself stay as they are when they are not plain text. Knows no lesson.
+links and the first column of a table, which names its rows, stay as they are. Knows no lesson.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ def _link(app: Sphinx, doctree: nodes.document) -> None:
         return
     done: set[str] = set()
     for text in list(doctree.findall(nodes.Text)):
-        if not _inside(text, _CLOSED):
+        if not _closed(text):
             parts = _parts(app, str(text), done)
             if len(parts) > 1:
                 text.parent.replace(text, parts)
 
 
-def _inside(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
+def _closed(node: nodes.Node) -> bool:
     while (node := node.parent) is not None:
-        if isinstance(node, kinds):
+        if isinstance(node, _CLOSED) or (isinstance(node, nodes.entry) and node.parent.index(node) == 0):
             return True
     return False
 
