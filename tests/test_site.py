@@ -116,7 +116,7 @@ def test_no_internal_link_is_dead(website):
     dead = []
     for file, page in pages.items():
         for link in page.links:
-            path, place = urldefrag(link)
+            path, place = urldefrag(re.sub(r"\?v=\w+", "", link))  # Sphinx marks the version of a script
             if re.match(r"[a-z]+:", link):
                 continue
             target = (file.parent / unquote(path)).resolve() if path else file
@@ -143,7 +143,7 @@ def test_the_first_use_of_a_term_links_to_the_glossary_and_every_term_is_used(we
     for file in (website / "notebooks").glob("*.html"):
         links = [urldefrag(link) for link in Page(file).links]
         linked = [place for path, place in links if path == "../docs/glossary.html" and place]
-        assert len(linked) > 5 and len(linked) == len(set(linked)), file.name
+        assert len(linked) >= 5 and len(linked) == len(set(linked)), file.name
         used += linked
     assert set(used) == known, sorted(known ^ set(used))
 

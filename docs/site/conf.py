@@ -18,6 +18,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # an answer key or a changelog may begin a section below another's level
 
+smartquotes = False  # the pages say what the lessons say, sign by sign
 default_role = "code"  # docstrings write `name` as markdown does
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -29,4 +30,5 @@ html_css_files = ["course.css"]
 html_js_files = [("live.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # it would fetch pages, which a browser refuses for pages on a disk
 html_theme_options = {"navigation_with_keys": True, "footer_icons": []}

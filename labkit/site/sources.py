@@ -21,7 +21,6 @@ from labkit.site import answers, live
 # What a widget leaves where it cannot live (labkit.widgets.base.View).
 _WIDGET = re.compile(r"<(?P<name>[^<>:]+): run this cell to use it>")
 _BADGE = re.compile(r"\[!\[(?P<text>[^\]]+)\]\([^)]+\)\]\((?P<address>[^)]+)\)")
-_MAP_COLUMNS = {"Time": "time", "Memory": "memory", "Download": "download", "Token": "token", "Network": "network"}
 
 
 def gather(folder: Path, *, teacher: bool = False) -> None:
@@ -77,17 +76,25 @@ def _asleep(name: str) -> str:
 
 
 def lesson_map(files: list[Path]) -> str:
-    """A table of the lessons and what each needs, out of the lessons' own words."""
-    lines = ["| | Lesson | " + " | ".join(_MAP_COLUMNS) + " |", "|---" * (2 + len(_MAP_COLUMNS)) + "|"]
-    for file in files:
-        lesson = Lesson(file)
+    """A table of the lessons and what each needs, out of the lessons' own words; what all need alike stands below."""
+    found = [Lesson(file) for file in files]
+    needs = [_needs(lesson) for lesson in found]
+    alike = {name: value for name, value in needs[0].items() if all(other[name] == value for other in needs)}
+    columns = [name for name in needs[0] if name not in alike]
+    lines = ["| | Lesson | " + " | ".join(columns) + " |", "|---" * (2 + len(columns)) + "|"]
+    for file, lesson, need in zip(files, found, needs, strict=True):
         title = lesson.cells[0].source.splitlines()[0].removeprefix("# ").strip()
         do = lesson.find("**What you will do.**").text.splitlines()[0].removeprefix("**What you will do.**").strip()
-        rows = re.findall(r"^\| *(\w[^|]*?) *\| *([^|]*?) *\|$", lesson.find("## What you need").text, re.MULTILINE)
-        needs = {name.lower(): value for name, value in rows}
-        cells = [needs[name] for name in _MAP_COLUMNS.values()]
-        lines.append(f"| {lesson.number} | [{title}](notebooks/{file.name})<br>{do} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        cells = " | ".join(need[name] for name in columns)
+        lines.append(f"| {lesson.number} | [{title}](notebooks/{file.name})<br>{do} | {cells} |")
+    same = "; ".join(f"{name}: {value}" for name, value in alike.items())
+    return "\n".join([*lines, "", f"In every lesson: {same}."])
+
+
+def _needs(lesson: Lesson) -> dict[str, str]:
+    """What a lesson needs, by name, without remarks in brackets and after a comma."""
+    rows = re.findall(r"^\| *(\w[^|]*?) *\| *([^|]*?) *\|$", lesson.find("## What you need").text, re.MULTILINE)
+    return {name: re.split(r" \(|, and", value)[0] for name, value in rows}
 
 
 def _contents(files: list[Path]) -> str:
