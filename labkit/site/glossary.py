@@ -72,7 +72,8 @@ def _parts(app: Sphinx, text: str, done: set[str]) -> list[nodes.Node]:
             continue
         done.add(key)
         options = {"refdomain": "std", "reftype": "term", "reftarget": app.labkit_terms[key], "refexplicit": True}
-        link = addnodes.pending_xref("", nodes.inline("", match[0], classes=["labkit-term"]), refdoc=app.env.docname, refwarn=True, **options)
+        words = nodes.inline("", match[0], classes=["labkit-term"])
+        link = addnodes.pending_xref("", words, refdoc=app.env.docname, refwarn=True, **options)
         parts += [nodes.Text(text[end : match.start()]), link]
         end = match.end()
     return [*parts, nodes.Text(text[end:])]
