@@ -127,6 +127,13 @@ def test_no_internal_link_is_dead(website):
 
 
 @pytest.mark.slow
+def test_the_links_to_the_web_are_listed_for_a_person_to_check(website):
+    found = site.links_to_the_web(website)
+    assert found["https://arxiv.org/abs/2502.02737"] == "notebooks/00_start_here.html"
+    assert all(link in found for link in Page(website / "CHANGELOG.html").links if link.startswith("http"))
+
+
+@pytest.mark.slow
 def test_every_lesson_has_its_page_and_its_row_in_the_map(website):
     front = Page(website / "index.html")
     for lesson in listing.lessons():

@@ -7,8 +7,10 @@ what they are made from, `live` which widgets are alive on them, `glossary` whic
 from __future__ import annotations
 
 import argparse
+import html
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,7 @@ def site(argv: list[str]) -> int:
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: site, or site-teacher, in the course")
     parser.add_argument("--teacher", action="store_true", help="with the answers to all exercises: not for publishing")
+    parser.add_argument("--links", action="store_true", help="list the links to the web, to be checked by hand")
     parser.add_argument("--open", action="store_true", help="open the first page in the browser")
     options = parser.parse_args(argv)
     root = assets.checkout()
@@ -43,6 +46,9 @@ def site(argv: list[str]) -> int:
     print(f"{count} pages in {time.monotonic() - began:.0f} s: {first}")
     if options.teacher:
         print("This build holds the answers: keep it from learners.")
+    if options.links:
+        for address, page in sorted(links_to_the_web(out).items()):
+            print(f"{address}  ({page})")
     if options.open:
         webbrowser.open(first.as_uri())
     return 0
@@ -63,6 +69,18 @@ def build(out: Path, *, teacher: bool = False) -> int:
         _sphinx(source, fresh, Path(scratch) / "doctrees")
         (fresh / MARK).touch()
     return sum(1 for _ in out.rglob("*.html"))
+
+
+def links_to_the_web(out: Path) -> dict[str, str]:
+    """The addresses outside the website that its pages link to, each with the first page that does.
+
+    Nothing asks them by itself: a page that is gone would fail a build for a reason that is no fault of the course.
+    """
+    found: dict[str, str] = {}
+    for page in sorted(out.rglob("*.html")):
+        for address in re.findall(r'<a\b[^>]*\shref="(https?://[^"]+)"', page.read_text(encoding="utf-8")):
+            found.setdefault(html.unescape(address), page.relative_to(out).as_posix())
+    return found
 
 
 def _sphinx(source: Path, target: Path, doctrees: Path) -> None:
