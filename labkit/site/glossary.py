@@ -1,7 +1,8 @@
 """A Sphinx extension: in every lesson, the first use of a term of the glossary becomes a link to it.
 
-The terms are those of docs/glossary.md, found in running text with a plural's ending or a capital. Headings, code,
-links and the first column of a table, which names its rows, stay as they are. Knows no lesson.
+The page docs/glossary.md is a list that reads well anywhere, `- **term**: what it means`; here it becomes a glossary of
+Sphinx, in which a term in italics is a link. Terms are found in running text, with a plural's ending or a capital.
+Headings, code, links and the first column of a table, which names its rows, stay as they are. Knows no lesson.
 """
 
 from __future__ import annotations
@@ -15,19 +16,39 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 PAGE = "docs/glossary"
-_BLOCK = re.compile(r"^:::\{glossary\}\n(.*?)^:::$", re.MULTILINE | re.DOTALL)
+_ENTRY = re.compile(r"^- \*\*(?P<term>[^*\n]+)\*\*: (?P<meaning>.+)$", re.MULTILINE)
+_LIST = re.compile(r"(?:^- .+\n)+", re.MULTILINE)
 # Text inside these is no running text.
 _CLOSED = (nodes.title, nodes.literal, nodes.literal_block, nodes.reference, nodes.raw, addnodes.pending_xref)
 
 
 def terms(text: str) -> list[str]:
-    """The terms that a glossary page defines: the lines of its block that are not indented."""
-    return [line.strip() for block in _BLOCK.findall(text) for line in block.splitlines() if re.match(r"\S", line)]
+    """The terms that the page defines.
+
+    >>> terms("- **token**: A piece of text.\\n- **top-k**: Keep the k best.\\n")
+    ['token', 'top-k']
+    """
+    return [match["term"] for match in _ENTRY.finditer(text)]
+
+
+def directives(text: str) -> str:
+    """The page with its lists as glossaries of Sphinx."""
+    known = terms(text)
+
+    def linked(match: re.Match[str]) -> str:
+        return f"{{term}}`{match[1]}`" if match[1] in known else match[0]
+
+    def glossary(match: re.Match[str]) -> str:
+        entries = _ENTRY.sub(lambda entry: f"{entry['term']}\n  {entry['meaning']}\n", match[0])
+        return f":::{{glossary}}\n{re.sub(r'[*]([^*]+)[*]', linked, entries)}:::\n"
+
+    return _LIST.sub(glossary, text)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx calls this when it loads the extension."""
     app.connect("builder-inited", _read)
+    app.connect("source-read", _convert)
     app.connect("doctree-read", _link)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -42,6 +63,11 @@ def _read(app: Sphinx) -> None:
     known = terms((Path(app.srcdir) / f"{PAGE}.md").read_text(encoding="utf-8"))
     app.labkit_terms = {" ".join(term.lower().split()): term for term in known}
     app.labkit_pattern = pattern(known)
+
+
+def _convert(app: Sphinx, docname: str, source: list[str]) -> None:
+    if docname == PAGE:
+        source[0] = directives(source[0])
 
 
 def _link(app: Sphinx, doctree: nodes.document) -> None:
