@@ -85,6 +85,13 @@ def test_terms_are_found_as_words_with_their_plurals_and_not_within_others():
     assert [match[0] for match in found.finditer(said)] == ["Tokens", "chat\ntemplate", "KV cache"]
 
 
+def test_the_list_of_terms_becomes_a_glossary_with_links_between_its_entries():
+    text = "# Terms\n\n- **token**: A piece, *not* a word.\n- **top-k**: Keep k of each *token*.\n\nEnd.\n"
+    assert glossary.terms(text) == ["token", "top-k"]
+    block = ":::{glossary}\ntoken\n  A piece, *not* a word.\n\ntop-k\n  Keep k of each {term}`token`.\n\n:::\n"
+    assert glossary.directives(text) == f"# Terms\n\n{block}\nEnd.\n"
+
+
 def test_what_a_page_shows_is_what_the_widget_shows():
     found = live.snapshots("Licence explorer")
     view, positions = live.ALIVE["Licence explorer"]()

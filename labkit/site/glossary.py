@@ -23,11 +23,7 @@ _CLOSED = (nodes.title, nodes.literal, nodes.literal_block, nodes.reference, nod
 
 
 def terms(text: str) -> list[str]:
-    """The terms that the page defines.
-
-    >>> terms("- **token**: A piece of text.\\n- **top-k**: Keep the k best.\\n")
-    ['token', 'top-k']
-    """
+    """The terms that the page defines, in its order."""
     return [match["term"] for match in _ENTRY.finditer(text)]
 
 
