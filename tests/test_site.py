@@ -60,6 +60,8 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     with pytest.raises(LabError, match="something else"):
         site.build(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["letter.txt"]
+    with pytest.raises(LabError, match="cannot be written"):
+        site.build(tmp_path / "letter.txt" / "pages")
 
 
 def test_a_fault_on_a_page_is_an_error_and_leaves_the_old_pages(tmp_path, monkeypatch):

@@ -63,11 +63,14 @@ def build(out: Path, *, teacher: bool = False) -> int:
 
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).exists()):
         raise LabError(f"{out} holds something else than a website of this course: choose an empty folder.")
-    with tempfile.TemporaryDirectory(prefix="labkit-site-") as scratch, cache.replacing(out) as fresh:
-        source = Path(scratch) / "source"
-        sources.gather(source, teacher=teacher)
-        _sphinx(source, fresh, Path(scratch) / "doctrees")
-        (fresh / MARK).touch()
+    try:
+        with tempfile.TemporaryDirectory(prefix="labkit-site-") as scratch, cache.replacing(out) as fresh:
+            source = Path(scratch) / "source"
+            sources.gather(source, teacher=teacher)
+            _sphinx(source, fresh, Path(scratch) / "doctrees")
+            (fresh / MARK).touch()
+    except OSError as problem:
+        raise LabError(f"{out} cannot be written ({problem.strerror}): make room or choose another folder.") from None
     return sum(1 for _ in out.rglob("*.html"))
 
 
