@@ -27,13 +27,14 @@ TORCH = "2.13.0"  # the newest version with a CPU build that the stored outputs 
 TORCH_OLDEST = (2, 11)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 3000000000
+EXTRAS = {"test": ["test", "site"], "site": ["site"]}  # what a command needs beyond the course
 HELP = """usage: python lab.py [COMMAND] [options]
 
   python lab.py            set everything up, fetch the model, open the course in JupyterLab
   python lab.py test       the same set-up, then every test, every notebook compared with its stored outputs
   python lab.py setup      the set-up alone
 
-Other commands: doctor, lessons, progress, reset 05, serve, hub, gateway, bench, fetch FOLDER, clean, run, lint.
+Other commands: doctor, lessons, progress, reset 05, serve, hub, gateway, bench, fetch FOLDER, clean, site, run, lint.
 `python lab.py COMMAND --help` explains one of them.
 
   --no-browser, --port N   for `lab`: print the address, use this port
@@ -66,7 +67,7 @@ def main(arguments):
     check_machine()
     environment = child_environment(offline)
     with Lock():
-        set_up(environment, ["lab", "test"] if command == "test" else ["lab"])
+        set_up(environment, ["lab"] + EXTRAS.get(command, []))
     return hand_over([python(), "-P", "-m", "labkit", command] + arguments, environment)
 
 
@@ -105,7 +106,7 @@ def hosted():
     """What to do on a host that has an environment of its own, or nothing."""
     if "COLAB_RELEASE_TAG" in os.environ:
         return (
-            "This is Colab: open a lesson by its Colab badge in README.md and run its first cell; lab.py is not needed."
+            "This is Colab: open a lesson by its Colab link in README.md and run its first cell; lab.py is not needed."
         )
     if "BINDER_SERVICE_HOST" in os.environ or "BINDER_LAUNCH_HOST" in os.environ:
         return "This is Binder: all is installed; open notebooks/00_start_here.ipynb in the file browser on the left."
@@ -121,7 +122,7 @@ def check_machine():
     if sys.platform == "darwin" and platform.machine() == "x86_64":
         raise Stop(
             "PyTorch has no builds for Macs with an Intel processor any more: open the lessons on Colab instead, "
-            "by the badges in README.md."
+            "by the links in README.md."
         )
     if not os.access(ROOT, os.W_OK):
         raise Stop("The folder %s cannot be written: copy the course to a folder of your own." % ROOT)
@@ -393,7 +394,7 @@ def why(text, doing, offline):
             )
         return Missing(
             "The package index has no build of a package for this machine and Python (details in .lab.log): try "
-            "Python 3.13, or open the lessons on Colab by the badges in README.md."
+            "Python 3.13, or open the lessons on Colab by the links in README.md."
         )
     if "Permission denied" in text or "Access is denied" in text:
         return Stop(

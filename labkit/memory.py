@@ -168,6 +168,7 @@ def activation_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = 
     """An upper estimate of the working memory while the model reads `batch` prompts of `tokens` tokens.
 
     Layers run one after the other and inference keeps nothing for later: the busiest moment counts. It is one of two:
+
     - inside a layer: the residual stream, its copy, the normed input and an output (4 x hidden), ids, positions and
       their tables, and either queries, keys and values with rotated copies or, mostly, the gate, the activated gate and
       the product of the MLP (3 x intermediate; more for experts, where each token visits several);

@@ -91,11 +91,15 @@ def lint(argv: list[str]) -> int:
         prog="labkit lint", description="Check the form of lessons; the rules are in labkit/authoring/linter.py."
     )
     parser.add_argument("lesson", nargs="*", help="a number such as 05, or a notebook file (default: all lessons)")
-    parser.add_argument("--fix", action="store_true", help="write the badges and the set-up cells first")
+    parser.add_argument(
+        "--fix", action="store_true", help="first write badges and set-up cells; of all lessons, README's links, too"
+    )
     options = parser.parse_args(argv)
     _require_packages("nbclient", "ipykernel")
     from labkit.authoring import linter
 
+    if options.fix and not options.lesson and _point_readme():
+        print("README.md: links to Colab and Binder written")
     count = 0
     for file in listing.find(options.lesson):
         if options.fix and linter.fix(file):
@@ -105,6 +109,21 @@ def lint(argv: list[str]) -> int:
             count += 1
     print("No problems." if not count else f"{count} problem{'s' if count > 1 else ''}.")
     return int(count > 0)
+
+
+def _point_readme() -> bool:
+    """Lead the README's links to the repository that pyproject.toml names; returns whether the file changed."""
+    from labkit.authoring import template
+
+    root = assets.checkout()
+    if root is None:
+        return False
+    file = root / template.README
+    text = file.read_text(encoding="utf-8")
+    if (pointed := template.pointed(text)) == text:
+        return False
+    cache.write_atomically(file, pointed)
+    return True
 
 
 def test(argv: list[str]) -> int:

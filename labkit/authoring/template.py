@@ -1,6 +1,6 @@
-"""The two cells that are the same in every lesson: the badges and the set-up cell.
+"""The two cells that are the same in every lesson, the badges and the set-up cell, and the README's links to lessons.
 
-Both come from the project's name, repository and branch in `pyproject.toml`, so that a fork changes one line and runs
+All come from the project's name, repository and branch in `pyproject.toml`, so that a fork changes one line and runs
 `labkit lint --fix`. Knows nothing of what a lesson teaches.
 """
 
@@ -14,6 +14,8 @@ from pathlib import Path
 from labkit import assets
 from labkit.errors import LabError
 
+README = "README.md"
+_HOSTED = re.compile(r"https://(?:colab\.research\.google\.com|mybinder\.org)/\S*?(?P<file>\d\d_[a-z0-9_]+\.ipynb)")
 LESSON_FILE = re.compile(r"^(?P<number>\d\d)_(?P<topic>[a-z0-9]+(_[a-z0-9]+)*)\.ipynb$")
 
 
@@ -51,13 +53,30 @@ def number_of(file: Path | str) -> str:
 
 def badges(file: Path | str, where: Source | None = None) -> str:
     """The markdown of the badges cell of a lesson file such as `05_running_locally.ipynb`."""
-    where, name = where or source(), Path(file).name
-    colab = f"https://colab.research.google.com/github/{where.repository}/blob/{where.branch}/notebooks/{name}"
-    binder = f"https://mybinder.org/v2/gh/{where.repository}/{where.branch}?urlpath=lab%2Ftree%2Fnotebooks%2F{name}"
+    colab, binder = addresses(file, where)
     return (
         f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})\n"
         f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})"
     )
+
+
+def addresses(file: Path | str, where: Source | None = None) -> tuple[str, str]:
+    """Where a lesson file opens on Colab and on Binder."""
+    where, name = where or source(), Path(file).name
+    colab = f"https://colab.research.google.com/github/{where.repository}/blob/{where.branch}/notebooks/{name}"
+    binder = f"https://mybinder.org/v2/gh/{where.repository}/{where.branch}?urlpath=lab%2Ftree%2Fnotebooks%2F{name}"
+    return colab, binder
+
+
+def pointed(text: str, where: Source | None = None) -> str:
+    """A text such as the README's, with its links to lessons on Colab and Binder leading to this repository."""
+    where = where or source()
+
+    def here(match: re.Match[str]) -> str:
+        colab, binder = addresses(match["file"], where)
+        return colab if "//colab." in match[0] else binder
+
+    return _HOSTED.sub(here, text)
 
 
 def setup_cell(lesson: str, where: Source | None = None) -> str:

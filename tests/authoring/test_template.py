@@ -10,6 +10,8 @@ import types
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+from labkit import assets
+from labkit.authoring import lessons as listing
 from labkit.authoring import template
 from labkit.authoring.template import Source
 from labkit.errors import LabError
@@ -26,6 +28,19 @@ def test_badges_lead_to_this_file_of_this_repository():
 def test_the_settings_are_those_of_pyproject():
     assert template.source().distribution == "open-models-lab"
     assert f"{template.source().repository}@{template.source().branch}" in template.setup_cell("05")
+
+
+def test_the_readme_leads_to_every_lesson_of_this_repository_and_of_a_fork():
+    root = assets.checkout()
+    if root is None:
+        pytest.skip("needs a checkout")
+    text = (root / template.README).read_text(encoding="utf-8")
+    assert template.pointed(text) == text
+    moved = template.pointed(text, FORK)
+    for lesson in listing.lessons():
+        assert all(address in text for address in template.addresses(lesson.file))
+        assert all(address in moved for address in template.addresses(lesson.file, FORK))
+    assert template.source().repository not in "".join(line for line in moved.splitlines() if "colab." in line)
 
 
 def test_only_lessons_have_a_number():
