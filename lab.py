@@ -27,7 +27,7 @@ TORCH = "2.13.0"  # the newest version with a CPU build that the stored outputs 
 TORCH_OLDEST = (2, 11)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 3000000000
-EXTRAS = {"test": ["test", "site"], "site": ["site"]}  # what a command needs beyond the course
+EXTRAS = {"test": ["test", "site", "platforms"], "site": ["site"]}  # what a command needs beyond the course
 HELP = """usage: python lab.py [COMMAND] [options]
 
   python lab.py            set everything up, fetch the model, open the course in JupyterLab

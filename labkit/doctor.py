@@ -1,34 +1,27 @@
 """Is this machine ready? Each check says ok, note (worth knowing) or problem (the course cannot run), and what to do.
 
-Looks and tells; changes nothing, loads no model.
+Looks and tells; changes nothing, loads no model. `--class` goes on to try what a class will do (`rehearsal`).
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 
-from labkit import assets, cache, catalogue, machine, models
+from labkit import assets, cache, catalogue, machine, models, rehearsal
 from labkit.errors import LabError
+from labkit.rehearsal import Check
 
 LESSON_BYTES = 1_500_000_000  # the most that a lesson's kernel and its children take (tests hold it)
+_WIDTH = 8  # of the longest name of a check
 PYTHONS = ((3, 11), (3, 14))  # the oldest and the newest that are tested
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding. `status` is "ok", "note" or "problem"."""
-
-    name: str
-    status: str
-    message: str
 
 
 def checks(*, network: bool = True) -> list[Check]:
@@ -46,17 +39,27 @@ def doctor(argv: list[str]) -> int:
     """The command: print the findings and a verdict; exit code 1 if there is a problem."""
     parser = argparse.ArgumentParser(prog="labkit doctor", description="Say what this machine can do.")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument(
+        "--class",
+        dest="room",
+        action="store_true",
+        help="also try what a class will do here: kernel, servers, the model's speed (about 20 seconds)",
+    )
     options = parser.parse_args(argv)
-    found = checks()
+    found: list[Check] = []
+    for check in itertools.chain(checks(), rehearsal.trials() if options.room else ()):
+        found.append(check)
+        if not options.json:  # each as it comes: a try takes seconds
+            print(f"{check.status:<7}  {check.name:<{_WIDTH}}  {check.message}", flush=True)
     problems = sum(check.status == "problem" for check in found)
     if options.json:
         facts = dataclasses.asdict(machine.detect())
         print(json.dumps({"machine": facts, "checks": [dataclasses.asdict(check) for check in found]}, indent=1))
     else:
-        width = max(len(check.name) for check in found)
-        for check in found:
-            print(f"{check.status:<7}  {check.name:<{width}}  {check.message}")
         print(_verdict(problems))
+        if options.room:
+            print("\nFor your list:  " + rehearsal.line(found))
+            print("\nNo program can see these:", *rehearsal.FOR_A_PERSON, sep="\n  [ ] ")
     return 1 if problems else 0
 
 

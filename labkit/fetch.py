@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -30,6 +31,7 @@ PLATFORMS = {
     + ["macosx_10_9_universal2", "macosx_10_15_universal2"],
     "windows": ["win_amd64"],
 }
+MACOS = "14.0"  # the oldest that torch 2.13 has wheels for; uv would take an older one
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
@@ -47,7 +49,7 @@ def fetch(argv: list[str]) -> int:
     if assets.checkout() is None:
         raise LabError("fetch needs a copy of the course's repository: an installed package does not list its wheels.")
     folder = _writable(options.folder)
-    wanted = _requirements(["lab", "test", "site"] if options.test else ["lab"])
+    wanted = _requirements(["lab", "test", "site", "platforms"] if options.test else ["lab"])
     for system, python in _targets(options.systems, options.pythons):
         print(f"Fetching for {system or 'this machine'}, Python {python}", flush=True)
         asked = [_torch(system), *wanted]
@@ -153,15 +155,18 @@ def _download(folder: Path, wanted: list[str], system: str | None, python: str |
 def _run(command: list[str], text: str = "", *, show: bool = False) -> str:
     """What a command prints. Its progress is shown on request; its last word of complaint becomes a LabError."""
     output = None if show else subprocess.PIPE
-    run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS}  # read by uv, and for macOS only
+    run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True, env=environment)
     if run.returncode == 0:
         return run.stdout or ""
     lines = [line.strip(" ×╰─▶│") for line in run.stderr.splitlines() if line.strip()]
     last = next(
         (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no reason given"
     )
+    reached = "No solution found" in run.stderr and "onnect" not in run.stderr
+    cure = "leave this system or Python out" if reached else "check the connection"
     raise LabError(
-        f"Fetching stopped ({last.removeprefix('ERROR: ')}): check the connection, then run the same command again; "
+        f"Fetching stopped ({last.removeprefix('ERROR: ')}): {cure}, then run the same command again; "
         "what is there is kept."
     )
 

@@ -13,7 +13,7 @@ if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
 ROOT = assets.CHECKOUT
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
-CONDA_SPEC = re.compile(r"^[a-z0-9_.-]+((>=|<)[0-9.]+)?(,<[0-9.]+)?$")
+CONDA_SPEC = re.compile(r"^[a-z0-9_.-]+((>=|<)[0-9.]+)?(,<[0-9.]+)?$|^python=[0-9.]+$")
 
 
 def project() -> dict:
@@ -51,9 +51,12 @@ def test_names_and_bounds_are_those_of_pyproject(file):
     assert all(CONDA_SPEC.match(spec) for spec in specs)
 
 
-def test_the_two_environments_differ_in_installing_the_course_only():
+def test_the_two_environments_differ_in_python_and_in_installing_the_course_only():
     (top, top_specs, extra), (binder, binder_specs, none) = conda("environment.yml"), conda("binder/environment.yml")
-    assert (top, top_specs) == (binder, binder_specs)
+    (python,) = set(binder_specs) - set(top_specs)
+    lowest, highest = doctor.PYTHONS
+    assert lowest <= tuple(map(int, python.removeprefix("python=").split("."))) <= highest
+    assert top == binder and set(top_specs) - set(binder_specs) == {f"python{project()['requires-python']}"}
     assert (extra, none) == (["--editable ."], [])
 
 

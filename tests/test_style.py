@@ -20,7 +20,7 @@ LAYERS = [
     {"local", "sampling", "families", "inference", "quantization", "evaluation"},
     {"finetuning", "project"},
     {"exercises", "widgets", "progress"},
-    {"session", "doctor", "authoring", "work", "fetch", "bench", "cli", "site"},
+    {"session", "doctor", "rehearsal", "authoring", "work", "fetch", "bench", "cli", "site"},
 ]
 # `progress.summary` counts the exercises, and an outcome is recorded in the progress: one layer, two directions.
 

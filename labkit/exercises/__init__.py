@@ -1,8 +1,8 @@
 """The exercises of the lessons: `q = labkit.exercises.lesson("05")`, then `q.top_p.check(...)`, `.hint()`.
 
 One module a lesson, `lesson05.py`, whose classes are its exercises in the order of their numbers; the attribute of `q`
-is the class's name in lower case with underscores. To add one, subclass `engine.Coded`, `questions.Quiz` or
-`questions.Open`; tests/exercises holds every one to the same standard.
+is the class's name in lower case with underscores. To add one, subclass `engine.Coded` or `questions.Open`. The
+lesson's quiz, `q.quiz`, is a file of its own: `assets/quizzes/05.toml`. tests/exercises holds all to one standard.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 
 from labkit.errors import LabError
 from labkit.exercises.engine import Exercise, Outcome, ____
+from labkit.exercises.questions import Quiz
 
 __all__ = ["Outcome", "Questions", "____", "lesson"]
 
@@ -55,8 +56,10 @@ def lesson(number: str) -> Questions:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Exercise) and value.__module__ == name
     ]
-    exercises = {_attribute(kind.__name__): kind() for kind in sorted(classes, key=lambda kind: kind.number)}
-    return Questions(str(number).zfill(2), exercises)
+    digits = str(number).zfill(2)
+    exercises: dict[str, Exercise] = {_attribute(kind.__name__): kind() for kind in classes}
+    exercises["quiz"] = Quiz(digits)
+    return Questions(digits, dict(sorted(exercises.items(), key=lambda item: item[1].number)))
 
 
 def _attribute(class_name: str) -> str:

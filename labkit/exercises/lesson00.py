@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.exercises.engine import Coded, expect, is_close, number_of
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 
 class CountTokens(Coded):
@@ -102,31 +102,6 @@ def tokens_per_word(text, tokenizer):
                 expect(not is_close(found, value) or is_close(found, tokens / words), slip)
             expect(is_close(found, tokens / words), f"for {text!r} it should be {tokens / words:.2f}, not {found:.2f}.")
         return None
-
-
-class WhatIsAToken(Quiz):
-    """What a token is, against three things it is taken for."""
-
-    number = "00.3"
-    title = "What is a token?"
-    question = "What is a token?"
-    answer = "b"
-    choices = {
-        "a": ("a word", "many tokens are words, but rare words are cut, and marks, spaces and digits are tokens too."),
-        "b": (
-            "a piece of text from a fixed list, with a number",
-            "the list is the vocabulary, and the numbers are all that the model reads.",
-        ),
-        "c": ("a letter", "letters are tokens only where nothing longer fits: models would have to read far too many."),
-        "d": (
-            "a password for a website",
-            "that is an *access token*, another thing with the same name. This course never needs one.",
-        ),
-    }
-    hints = (
-        "Look at the list of pieces in section 3: is each one a word?",
-        "What do all the pieces have, besides text?",
-    )
 
 
 class MyGoal(Open):

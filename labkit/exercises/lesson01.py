@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.exercises.engine import Coded, expect, number_of
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 
 class CountMixtral(Coded):
@@ -130,37 +130,6 @@ verdicts = {"data information": "partly met", "code": "partly met", "parameters"
             if given[requirement] != verdict:
                 expect(False, f"{requirement}: {slips[requirement][given[requirement]]}")
         return "The same verdicts as `labkit.licences.score`. OSI alone decides what its definition means."
-
-
-class ReadAClaim(Quiz):
-    """What to ask first of a benchmark claim."""
-
-    number = "01.3"
-    title = "Read a claim"
-    question = "A page says: model A beats model B on every benchmark. What do you ask first?"
-    answer = "b"
-    choices = {
-        "a": (
-            "how many parameters the two have",
-            "size explains cost. It does not tell whether the comparison was fair.",
-        ),
-        "b": (
-            "who measured, which benchmarks, by which method, and when",
-            "section 4 had one model with 39.35 and 52.2 on one benchmark. Without the method a score says little.",
-        ),
-        "c": (
-            "which of the two is newer",
-            "newer models often score higher, but that is a guess about the result and not a check of it.",
-        ),
-        "d": (
-            "whether both are under an open licence",
-            "that decides whether you may use them. It says nothing of whether the claim is true.",
-        ),
-    }
-    hints = (
-        "In section 4 the same model has two scores on GSM8K. What differs between them?",
-        "The method. What else could differ between two tables of scores?",
-    )
 
 
 class ChooseALicence(Open):

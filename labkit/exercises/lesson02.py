@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.exercises.engine import Coded, expect, is_close, number_of
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 
 class BreakEven(Coded):
@@ -119,37 +119,6 @@ choices = "ABAABB"
         )
         plain = sum(both[0] for both in votes.values())
         return f"You judged answers and not places: {plain} of 3 for the plain model, {3 - plain} for the adapter."
-
-
-class WhatLeaves(Quiz):
-    """What a promise about training leaves open."""
-
-    number = "02.3"
-    title = "What does the promise cover?"
-    question = "A service promises: we do not train on your data. Which question does that leave open?"
-    answer = "c"
-    choices = {
-        "a": (
-            "whether your text leaves your machine",
-            "it does, whatever is promised: section 3 showed the body of the request, word for word.",
-        ),
-        "b": (
-            "whether their next model learns your text",
-            "that is what the promise covers, as far as you trust it.",
-        ),
-        "c": (
-            "how long it is kept, where, and who may read it",
-            "training is one use among several: logs, checks for abuse, courts. Section 3 has an example of 30 days.",
-        ),
-        "d": (
-            "whether an open model on their machines would be safer",
-            "an open model on somebody else's machine gets the same text. Who runs it matters, not what it is.",
-        ),
-    }
-    hints = (
-        "Not training on a text is not the same as not having it.",
-        "Look at the two facts with dates in section 3.",
-    )
 
 
 class Decide(Open):

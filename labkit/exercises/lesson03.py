@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.exercises.engine import Coded, expect, number_of
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 
 class CountHeader(Coded):
@@ -173,36 +173,6 @@ def _table() -> Any:
         ("maker/unsized", "apache-2.0", False, float("nan"), float("nan")),
     ]
     return pandas.DataFrame(rows, columns=["id", "licence", "gated", "parameters", "weights_gb"])
-
-
-class Pin(Quiz):
-    """What makes a result repeatable."""
-
-    number = "03.3"
-    title = "What will be the same next year?"
-    question = "You want to load the very same model in a year. What do you write down?"
-    answer = "d"
-    choices = {
-        "a": (
-            "its name, such as maker/model",
-            "a name means the branch `main`, which moved under our feet in section 5.",
-        ),
-        "b": (
-            "the name and the day",
-            "the Hub does not serve a repository as it was on a day; you would have to search.",
-        ),
-        "c": ("the name and a tag, such as v1.0", "better, but the owner can delete a tag and set it elsewhere."),
-        "d": (
-            "the name and the full commit, forty digits and letters",
-            "a commit is made from the content: it cannot come to mean something else. It can be deleted, so that "
-            "what must not be lost has to lie on your own disk too.",
-        ),
-        "e": (
-            "the number of downloads at the time",
-            "a count says how often files were asked for, and nothing about what is in them.",
-        ),
-    }
-    hints = ("Which of these can the owner change tomorrow?", "Section 5: the branch moved, and something did not.")
 
 
 class Justify(Open):

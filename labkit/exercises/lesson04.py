@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.exercises.engine import Coded, expect, is_close, number_of
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 
 class Wait(Coded):
@@ -272,28 +272,6 @@ def run(calls, tools, limit):
         expect(len(ran) == 3, f"with limit 3 your loop ran {len(ran)} of 50 calls: stop at the limit.")
         expect(found == [2, 2, 2], f"with limit 3 there should be three results, and there are {len(found)}.")
         return "The model asks, your program decides."
-
-
-class WhoRuns(Quiz):
-    """A tool call is a wish."""
-
-    number = "04.4"
-    title = "Who runs the tool?"
-    question = 'A model answers with a tool call: delete_file, {"path": "notes.txt"}. What has happened to the file?'
-    answer = "b"
-    choices = {
-        "a": ("it is deleted", "a model writes text, and a tool call is text in a certain form."),
-        "b": (
-            "nothing yet",
-            "your program reads the call and decides. Ask before what cannot be undone, and check the arguments.",
-        ),
-        "c": ("the provider deleted it", "the provider has never seen your disk: it sent back a name and arguments."),
-        "d": (
-            "the client asks you first",
-            "InferenceClient hands the call over and asks nothing: if somebody should be asked, you write that.",
-        ),
-    }
-    hints = ("Look at the loop in section 4: which line ran `HOURS[...]`?", "A model only ever returns tokens.")
 
 
 class Decide(Open):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.exercises.engine import Coded, Wrong, expect, is_close, number_of
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 
 class TopP(Coded):
@@ -167,40 +167,6 @@ mistral_7b = (24e9 - 14.5e9) // (one / 4)
             found[1] == 17, f"llama2_7b is right; mistral_7b is {found[1]:g}: its conversation is a quarter as large."
         )
         return "Four users or seventeen: that is what sharing keys and values is worth."
-
-
-class SilentModel(Quiz):
-    """What to suspect first when a model says nothing."""
-
-    number = "05.3"
-    title = "A silent model"
-    question = (
-        "You load a chat model in a new program. It answers every question with nothing. What do you check first?"
-    )
-    answer = "c"
-    choices = {
-        "a": (
-            "the temperature",
-            "the temperature changes which token is drawn, but a model that was asked properly "
-            "gives its end token a low score at the start, at any usual temperature.",
-        ),
-        "b": (
-            "the dtype: 16 bits may be too few",
-            "rounding to 16 bits moves logits a little. It does not turn every answer into silence.",
-        ),
-        "c": (
-            "the text that the model reads: print it and look for the template's marks",
-            "without its template the model sees a finished text, and ends. Print what it reads; it takes one line.",
-        ),
-        "d": (
-            "the context limit",
-            "a prompt beyond the context gives poor text or an error, and a short question is far from it.",
-        ),
-    }
-    hints = (
-        "In section 1 the same weights answered once and were silent twice. What was different?",
-        "It was the text. How do you see the text that the model reads?",
-    )
 
 
 class ChooseSetup(Open):

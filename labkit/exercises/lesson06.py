@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.exercises.engine import Coded, Wrong, expect, is_close, number_of
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 
 class WithinBound(Coded):
@@ -248,40 +248,6 @@ def find(weights):
         if weights[row, column] < 0:
             raise Wrong(f"for an outlier of {weights[row, column]:.1f} you find {place}: does the sign mislead you?")
         raise Wrong(f"{place} is not the weight that stands out from its row: compare each with its row's median.")
-
-
-class WhatPerplexityMisses(Quiz):
-    """What a small change of perplexity does not promise."""
-
-    number = "06.4"
-    title = "What perplexity does not see"
-    question = (
-        "A 4-bit file has nearly the perplexity of the full model. Your program asks for one-word answers. "
-        "What follows?"
-    )
-    answer = "d"
-    choices = {
-        "a": (
-            "the program will work as before",
-            "perplexity is a mean over all tokens; an answer hangs on a few, and a near tie there can turn.",
-        ),
-        "b": (
-            "the file is worse at everything by the same small amount",
-            "the loss is uneven: most tokens hardly move, and some tasks fall far, as the exact matches did.",
-        ),
-        "c": (
-            "nothing, because perplexity says nothing about a model",
-            "it says much, on many tokens and cheaply. It is a good alarm; it is a poor promise.",
-        ),
-        "d": (
-            "test the program's own task with both, on examples that you can score",
-            "the task is what counts, and a few dozen examples show a fall that a mean over all tokens hides.",
-        ),
-    }
-    hints = (
-        "What is perplexity a mean of?",
-        "In the lesson's chart the same 4 bits moved perplexity a little and one score a lot. Which score was it?",
-    )
 
 
 class DefendFile(Open):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.exercises.engine import Coded, expect, is_close, number_of
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 
 class LossMask(Coded):
@@ -170,37 +170,6 @@ weights_gb = 6_738_415_616 * 4.5 / 8 / 1e9
         expect(not is_close(weights, 13.5, 0.02), "that is in 16 bits a weight: QLoRA keeps them in 4.5.")
         expect(is_close(weights, 3.79, 0.01), f"weights_gb is {weights:g}: 6.74 billion × 4.5 bits, in bytes.")
         return "3.8 GB of frozen weights, and 8.4 million numbers that learn."
-
-
-class LossRises(Quiz):
-    """What two curves say."""
-
-    number = "07.4"
-    title = "Two curves"
-    question = "The loss on the training notes still falls, and the loss on new notes has begun to rise. What now?"
-    answer = "b"
-    choices = {
-        "a": (
-            "train on: the training loss has not reached zero",
-            "the model is learning these notes by heart now, and each step makes it worse on new ones.",
-        ),
-        "b": (
-            "stop, and take the weights from where the loss on new notes was lowest",
-            "that point is the best you have seen on data that was not learnt; `check_every` does this for you.",
-        ),
-        "c": (
-            "raise the rank, because the adapter is too small",
-            "a larger adapter learns the training notes by heart even faster; more notes would help.",
-        ),
-        "d": (
-            "test on the training notes, to be sure that it works",
-            "that shows what was learnt by heart, which the falling training loss has shown already.",
-        ),
-    }
-    hints = (
-        "Which of the two curves speaks of notes that the model will meet?",
-        "The curve of new notes is lowest where?",
-    )
 
 
 class WhenNot(Open):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.exercises.engine import Coded, expect
-from labkit.exercises.questions import Open, Quiz
+from labkit.exercises.questions import Open
 
 _MODELS = (
     {"name": "small", "licence": "apache-2.0", "gb": 0.5, "score": 0.71},
@@ -149,40 +149,6 @@ def lost(before, after):
         expect((up, down) == (3, 2), f"for the example you return {up} and {down}: it is 3 and 2.")
         expect((gained([], []), lost([], [])) == (0, 0), "with no items both are 0.")
         return "Three got better and two got worse: one point of difference, five changed answers."
-
-
-class WhichLicence(Quiz):
-    """What licence a fine-tuned model may have."""
-
-    number = "08.3"
-    title = "Under which licence?"
-    question = (
-        "You fine-tuned LLaMA-2-7B (llama2) on your own notes, and publish the merged weights. Which licence goes on "
-        "the card?"
-    )
-    answer = "c"
-    choices = {
-        "a": (
-            "any: the work of training was mine",
-            "the weights are made from Meta's, and whoever made them set the conditions for what is made of them.",
-        ),
-        "b": (
-            "apache-2.0, because that is the most open one",
-            "you can give others only what you were given: the base model's limits would vanish from sight.",
-        ),
-        "c": (
-            "llama2, with its notice, and the name of the base model in the card",
-            "that licence goes along with what is made of the model, and the linter of cards says so too.",
-        ),
-        "d": (
-            "cc-by-4.0, the licence of the notes",
-            "the data's licence speaks of the data; naming it in the card is right, but it covers no weights.",
-        ),
-    }
-    hints = (
-        "`labkit.licences.explain('llama2', 'fine_tune_and_publish')` has the clause.",
-        "Whose weights are changed here, and what did their maker ask for?",
-    )
 
 
 class Decide(Open):

@@ -2,43 +2,83 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import dataclass
 from typing import Any
 
+from labkit import assets
 from labkit.exercises.engine import Exercise, Outcome, Text, is_untouched
 
 _ENOUGH_WORDS = 8
 
 
-class Quiz(Exercise):
-    """One question with lettered choices. A subclass sets `question`, `answer` and `choices`.
+@dataclass(frozen=True)
+class Question:
+    """One question of a quiz: what is asked, the right letter, and for each letter what it says and why (not)."""
 
-    `choices` maps a letter to what it says and to why it is right or wrong: each wrong choice has an explanation.
-    """
-
-    question: str
+    ask: str
     answer: str
     choices: dict[str, tuple[str, str]]
 
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> Question:
+        """From a table of `assets/quizzes`: `ask`, `answer`, `hint`, and a list of two texts for each letter."""
+        choices = {key: (value[0], value[1]) for key, value in table.items() if len(key) == 1}
+        return cls(table["ask"], table["answer"], choices)
+
+
+class Quiz(Exercise):
+    """Three to six questions with lettered choices, in `assets/quizzes/NN.toml`. Hint number n is about question n."""
+
+    def __init__(self, lesson: str) -> None:
+        super().__init__()
+        with assets.path("quizzes", f"{lesson}.toml").open("rb") as file:
+            found = tomllib.load(file)
+        self.number, self.title = found["number"], found["title"]
+        self.questions = tuple(Question.read(table) for table in found["questions"])
+        self.hints = tuple(table["hint"] for table in found["questions"])
+
     def __repr__(self) -> str:
-        lines = [f"[{self.number}] {self.question}", *(f"  {key}) {text}" for key, (text, _) in self.choices.items())]
+        lines = [f"[{self.number}] {self.title}"]
+        for place, question in enumerate(self.questions, start=1):
+            lines += ["", f"{place}. {question.ask}"]
+            lines += [f"   {letter}) {text}" for letter, (text, _) in question.choices.items()]
         return "\n".join(lines)
 
-    def check(self, choice: Any) -> Outcome:
-        """Say whether a choice, such as "b", is right, and why."""
-        if is_untouched(choice) or choice is None:
-            return self.outcome("unattempted", 'Not attempted yet: replace ____ by a letter in quotes, such as "a".')
-        letter = str(choice).strip().rstrip(").").lower()
-        if letter not in self.choices:
-            return self.outcome("error", f"{choice!r} is not a choice: answer with {', '.join(self.choices)}.")
-        right = letter == self.answer
-        return self.outcome(
-            "correct" if right else "wrong", f"{'Correct' if right else 'Not yet'}: {self.choices[letter][1]}"
-        )
+    def check(self, *letters: Any) -> Outcome:
+        """Say of each answer, such as "b", whether it is right and why; `____` leaves a question for later."""
+        given = [None if is_untouched(letter) else letter for letter in letters]
+        if not any(letter is not None for letter in given):
+            return self.outcome(
+                "unattempted", 'Not attempted yet: replace each ____ by the letter of your answer, such as "a".'
+            )
+        if len(given) != len(self.questions):
+            return self.outcome(
+                "error", f"There are {len(self.questions)} questions: give one letter for each, or ____."
+            )
+        said, right = [], 0
+        for place, (question, letter) in enumerate(zip(self.questions, given, strict=True), start=1):
+            if letter is None:
+                said.append(f"  {place}. is still open.")
+                continue
+            key = str(letter).strip().rstrip(").").lower()
+            if key not in question.choices:
+                letters_here = ", ".join(question.choices)
+                return self.outcome("error", f"Question {place}: {letter!r} is not a choice; there are {letters_here}.")
+            right += key == question.answer
+            verdict = "Right" if key == question.answer else "Not yet"
+            said.append(f"  {place}. {key}) {verdict}: {question.choices[key][1]}")
+        answered = sum(letter is not None for letter in given)
+        status = "wrong" if right < answered else "correct" if answered == len(given) else "unattempted"
+        return self.outcome(status, "\n".join([f"{right} of {len(given)} right.", *said]))
 
     def solution(self) -> Text:
-        """The right letter and the reason."""
-        text, why = self.choices[self.answer]
-        return Text(f"[{self.number}] {self.answer}) {text}\n\n{why}")
+        """Of every question the right letter and the reason."""
+        lines = [f"[{self.number}] {self.title}"]
+        for place, question in enumerate(self.questions, start=1):
+            text, why = question.choices[question.answer]
+            lines += ["", f"{place}. {question.ask}", f"   {question.answer}) {text}", f"   {why}"]
+        return Text("\n".join(lines))
 
 
 class Open(Exercise):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit import exercises
-from labkit.exercises.engine import Exercise
+from labkit.exercises.engine import Coded, Exercise
 
 
 def page(lessons: list[str]) -> str:
@@ -17,7 +17,7 @@ def page(lessons: list[str]) -> str:
 
 def _entry(name: str, exercise: Exercise) -> str:
     """As learners would see it: what is asked, each hint, the solution. Fenced, so that no sign in it is markup."""
-    said = [repr(exercise)] if hasattr(exercise, "question") else []
+    said = [] if isinstance(exercise, Coded) else [repr(exercise)]
     said += [repr(exercise.hint(which)) for which in range(1, len(exercise.hints) + 1)]
     said.append(repr(exercise.solution()))
     shown = "\n\n".join(f"`````text\n{text}\n`````" for text in said)

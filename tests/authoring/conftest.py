@@ -66,7 +66,7 @@ def perfect(folder: Path) -> list[nbformat.NotebookNode]:
     cells.append(new_markdown_cell("## Exercises\nThree of them.", id="exercises"))
     cells.append(new_code_cell('import labkit\n\nq = labkit.exercises.lesson("05")\nq.conversations.check(1)', id="q1"))
     cells.append(new_markdown_cell("The next one.", id="more"))
-    cells.append(new_code_cell("q.top_p.check(2)\nq.silent_model.check('a')\nq.choose_setup.check('b')", id="q2"))
+    cells.append(new_code_cell("q.top_p.check(2)\nq.quiz.check('a')\nq.choose_setup.check('b')", id="q2"))
     cells.append(new_markdown_cell(END, id="end"))
     cells.append(new_code_cell("lab.finish()", id="finish"))
     for number, cell in enumerate((c for c in cells if c.cell_type == "code"), start=1):

@@ -85,17 +85,34 @@ def test_untouched_is_not_wrong(exercise):
 
 
 @pytest.mark.parametrize("exercise", QUIZZES)
-def test_a_quiz_explains_every_choice(exercise):
-    assert 3 <= len(exercise.choices) <= 6
-    explanations = [why for _, why in exercise.choices.values()]
-    assert len(set(explanations)) == len(explanations) and all(len(why.split()) > 5 for why in explanations)
-    for letter, (text, why) in exercise.choices.items():
-        outcome = exercise.check(f" {letter.upper()}) ")
-        assert outcome.status == ("correct" if letter == exercise.answer else "wrong")
-        assert why in outcome.message and text in repr(exercise)
-    assert exercise.check(____).status == "unattempted"
-    assert exercise.check("z").status == "error"
-    assert exercise.choices[exercise.answer][1] in str(exercise.solution())
+def test_a_quiz_explains_every_choice_of_three_to_six_questions(exercise):
+    assert 3 <= len(exercise.questions) <= 6 and len({q.ask for q in exercise.questions}) == len(exercise.questions)
+    right = [question.answer for question in exercise.questions]
+    for place, question in enumerate(exercise.questions):
+        assert 3 <= len(question.choices) <= 6 and question.ask in repr(exercise)
+        explanations = [why for _, why in question.choices.values()]
+        assert len(set(explanations)) == len(explanations) and all(len(why.split()) > 5 for why in explanations)
+        for letter, (text, why) in question.choices.items():
+            outcome = exercise.check(*right[:place], f" {letter.upper()}) ", *right[place + 1 :])
+            assert outcome.status == ("correct" if letter == question.answer else "wrong")
+            assert f"{place + 1}. {letter})" in outcome.message and why in outcome.message and text in repr(exercise)
+        assert question.choices[question.answer][1] in str(exercise.solution())
+
+
+@pytest.mark.parametrize("exercise", QUIZZES)
+def test_a_quiz_can_be_answered_in_part_and_names_what_it_cannot_read(exercise):
+    right = [question.answer for question in exercise.questions]
+    blank = [____] * len(right)
+    assert exercise.check(____).status == exercise.check(*blank).status == exercise.check().status == "unattempted"
+    part = exercise.check(right[0], *blank[1:])
+    assert part.status == "unattempted" and f"1 of {len(right)} right" in part.message and "still open" in part.message
+    assert exercise.check("z", *right[1:]).status == "error"
+    assert "one letter for each" in exercise.check("a").message
+
+
+def test_the_right_letter_is_not_always_the_same_one():
+    letters = [question.answer for item in QUIZZES for question in item.values[0].questions]
+    assert all(letters.count(letter) < len(letters) / 2 for letter in set(letters))
 
 
 @pytest.mark.parametrize("exercise", OPEN)
