@@ -20,8 +20,8 @@ _HOMES = {
 }
 _MODULES = {
     *("assets", "cards", "catalogue", "doctor", "evaluation", "exercises", "families", "finetuning", "hub"),
-    *("inference", "licences", "local", "machine", "memory", "models", "planning", "project", "quantization"),
-    *("sampling", "teaching_data", "tokens", "widgets"),
+    *("inference", "licences", "local", "machine", "memory", "models", "planning", "progress", "project"),
+    *("quantization", "sampling", "teaching_data", "tokens", "widgets"),
 }
 
 if TYPE_CHECKING:

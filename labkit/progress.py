@@ -1,7 +1,8 @@
 """What the learner has done: one JSON file in the course cache, merged across kernels, never lost and never sent.
 
 A result never gets worse: what was once correct stays so. Writing is atomic and under a lock. A file that cannot be
-read is kept aside. Knows item numbers such as "05.1" and statuses; knows nothing of what they ask.
+read is kept aside. A machine that will be deleted, as Colab's, gives the file away and takes it back (`download`,
+`upload`). Knows item numbers such as "05.1" and statuses; knows nothing of what they ask.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def finish(lesson: str, *, seconds: float) -> str:
         _write(data)
     return (
         f"Lesson {lesson} is over: {done} of the {len(tried)} exercises that you tried are correct. Progress is saved."
+        + (f"\n{_KEEP}" if _on_colab() else "")
     )
 
 
@@ -84,6 +86,80 @@ def load() -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         return _set_aside(empty)
     return data
+
+
+def merge(other: dict[str, Any]) -> int:
+    """Add another record, such as one from another machine: of each item the better status, the larger counts, the
+    later day. Merging twice changes nothing. Returns the number of exercises that the record has. LabError when it is
+    no record of the course.
+    """
+    try:
+        if other["version"] > VERSION:
+            raise LabError("That progress was written by a newer version of the course: update the course to use it.")
+        _check(other)
+    except (KeyError, TypeError, AttributeError):
+        raise LabError("That is no progress file of the course: nothing was changed.") from None
+    with _locked():
+        data = load()
+        for item, new in other["items"].items():
+            known = data["items"].get(item, new)
+            data["items"][item] = {
+                "status": _better(known["status"], new["status"]),
+                "attempts": max(known["attempts"], new["attempts"]),
+                "last": max(known["last"], new["last"]),
+            }
+        for lesson, new in other["lessons"].items():
+            known = data["lessons"].get(lesson, new)
+            data["lessons"][lesson] = {key: max(known[key], new[key]) for key in ("minutes", "finished")}
+        _write(data)
+    return len(other["items"])
+
+
+def merge_file(source: Path) -> int:
+    """`merge` with a file that `labkit progress --save` or `download` has made."""
+    try:
+        return merge(json.loads(source.read_text(encoding="utf-8")))
+    except OSError as problem:
+        raise LabError(f"{source} cannot be read ({problem.strerror}): look for it where your browser saves.") from None
+    except ValueError:
+        raise LabError(f"{source} is no progress file of the course: nothing was changed.") from None
+
+
+def download() -> str:
+    """On Colab: hand the progress to the browser, which saves it as a file. Elsewhere it says where the file is."""
+    if not file().exists():
+        return "There is no progress yet: try an exercise first."
+    if not _on_colab():
+        return f"Your progress stays on this machine, in {file()}."
+    from google.colab import files  # type: ignore[import-not-found]
+
+    files.download(str(file()))
+    return "Your browser saves progress.json: keep it, and bring it back with labkit.progress.upload()."
+
+
+def upload() -> str:
+    """On Colab: take a saved file back, chosen in the browser, and merge it. Elsewhere it says what to type."""
+    if not _on_colab():
+        return "Here progress comes back with `python lab.py progress --merge FILE`."
+    from google.colab import files  # type: ignore[import-not-found]
+
+    chosen = files.upload()
+    if not chosen:
+        return "No file was chosen: nothing was changed."
+    try:
+        count = sum(merge(json.loads(content)) for content in chosen.values())
+    except ValueError:
+        raise LabError("That is no progress file of the course: nothing was changed.") from None
+    return f"Welcome back: {count} exercises are known again."
+
+
+_KEEP = "Colab deletes this machine when you are gone: labkit.progress.download() saves your progress as a file."
+
+
+def _on_colab() -> bool:
+    from labkit import machine
+
+    return machine.detect().platform == "colab"
 
 
 def summary() -> dict[str, dict[str, int]]:
@@ -111,8 +187,15 @@ def progress(argv: list[str]) -> int:
         "--name", default="", help="the name in the CSV: any you like (nothing else about you is in it)"
     )
     parser.add_argument("--json", action="store_true", help="print the whole record")
+    parser.add_argument("--save", metavar="FILE", help="write the whole record to a file, to take to another machine")
+    parser.add_argument("--merge", metavar="FILE", help="add such a file to the record here")
     options = parser.parse_args(argv)
-    if options.json:
+    if options.merge:
+        print(f"{merge_file(Path(options.merge))} exercises of {options.merge} are known here now.")
+    elif options.save:
+        cache.write_atomically(Path(options.save), json.dumps(load(), indent=1, sort_keys=True))
+        print(f"{options.save} has your progress: `--merge` takes it back.")
+    elif options.json:
         print(json.dumps(load(), indent=1, sort_keys=True))
     elif options.csv:
         count = _export(Path(options.csv), options.name)

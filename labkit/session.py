@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit import catalogue, hub, machine, models, network, planning
+from labkit import cache, catalogue, hub, machine, models, network, planning
 from labkit.errors import LabError
 
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
@@ -108,6 +108,8 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     lab = Lab(lesson, mode, here, entry, models.ensure(entry.name), _TORCH_NAMES[dtype])
     _started = lab
     print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, dtype)} · {entry.title}")
+    if here.platform == "colab" and not (cache.root() / "progress.json").exists():
+        print("This is a new machine: labkit.progress.upload() brings your earlier progress back.")
     return lab
 
 

@@ -100,3 +100,71 @@ def test_the_command_shows_a_line_a_lesson(capsys):
     assert "lesson 00  #...  1 of 4 correct, 1 tried" in capsys.readouterr().out
     progress.progress(["--json"])
     assert json.loads(capsys.readouterr().out)["items"]["00.2"]["attempts"] == 1
+
+
+def test_a_record_from_another_machine_is_merged_and_merging_twice_changes_nothing(tmp_path, capsys):
+    progress.record("05.1", "correct")
+    progress.record("05.2", "wrong")
+    progress.finish("05", seconds=120)
+    assert progress.progress(["--save", str(tmp_path / "mine.json")]) == 0
+    progress.file().unlink()  # the other machine
+    for status in ("wrong", "wrong"):
+        progress.record("05.1", status)
+    progress.record("05.3", "correct")
+    for _ in range(2):
+        assert progress.progress(["--merge", str(tmp_path / "mine.json")]) == 0
+        data = progress.load()
+        assert {item: (row["status"], row["attempts"]) for item, row in data["items"].items()} == {
+            "05.1": ("correct", 2),
+            "05.2": ("wrong", 1),
+            "05.3": ("correct", 1),
+        }
+        assert data["lessons"]["05"]["minutes"] == 2.0
+    assert "2 exercises of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{", '{"version": 1, "items": {"a": {}}, "lessons": {}}', '{"version": "x"}']
+)
+def test_what_is_no_record_is_refused_and_changes_nothing(tmp_path, content):
+    progress.record("05.1", "correct")
+    before = progress.file().read_bytes()
+    (tmp_path / "other.json").write_text(content, encoding="utf-8")
+    with pytest.raises(LabError, match="no progress file"):
+        progress.merge_file(tmp_path / "other.json")
+    with pytest.raises(LabError, match="cannot be read"):
+        progress.merge_file(tmp_path / "missing.json")
+    assert progress.file().read_bytes() == before
+
+
+def test_on_colab_the_file_is_offered_and_taken_back(tmp_path):
+    """In a process of its own, with the names that Colab's own module has; the browser is two functions."""
+    program = """
+import json, sys, types
+saved = {}
+files = types.ModuleType("google.colab.files")
+files.download = lambda path: saved.update({"progress.json": open(path, "rb").read()})
+files.upload = lambda: dict(saved)
+colab = types.ModuleType("google.colab"); colab.files = files
+sys.modules.update({"google": types.ModuleType("google"), "google.colab": colab, "google.colab.files": files})
+import labkit
+assert "no progress yet" in labkit.progress.download()
+labkit.progress.record("05.1", "correct")
+assert "labkit.progress.download()" in labkit.progress.finish("05", seconds=60)
+print(labkit.progress.download())
+labkit.progress.file().unlink()
+print(labkit.progress.upload(), labkit.progress.load()["items"]["05.1"]["status"])
+saved.clear()
+print(labkit.progress.upload())
+"""
+    environment = {**os.environ, "LABKIT_CACHE": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    first, second, third = run.stdout.splitlines()
+    assert "saves progress.json" in first and third == "No file was chosen: nothing was changed."
+    assert second == "Welcome back: 1 exercises are known again. correct"
+
+
+def test_elsewhere_it_says_where_the_file_is():
+    progress.record("05.1", "correct")
+    assert str(progress.file()) in progress.download() and "--merge" in progress.upload()
