@@ -25,7 +25,6 @@ from labkit.errors import LabError
 
 SETUP_BYTES = 3_000_000_000  # packages, model and room to unpack them
 SLOW_TOKENS_PER_S = 5.0  # below it, an answer of a hundred tokens takes twenty seconds
-LONG_PATH = 100  # characters of the course's folder; Windows allows 260 for a whole path
 _SYNCED = re.compile(r"onedrive|dropbox|icloud|mobile documents|google ?drive|nextcloud", re.IGNORECASE)
 
 FOR_A_PERSON = (
@@ -71,10 +70,6 @@ def _folder() -> Check:
         )
     if found := _SYNCED.search(str(folder)):
         return Check("Folder", "note", f"{folder} is synchronized ({found[0]}), which locks files: copy it elsewhere.")
-    if platform.system() == "Windows" and len(str(folder)) > LONG_PATH:
-        return Check(
-            "Folder", "note", f"{folder} is a long path; if files cannot be found, move the course to C:\\lab."
-        )
     return Check("Folder", "ok", f"learners' copies can be written in {folder}")
 
 
@@ -183,7 +178,8 @@ _TRIALS: dict[str, Callable[[], Check]] = {
 
 def line(found: list[Check]) -> str:
     """One line for the teacher's list: the machine's name, how many problems and notes, and the measured speed."""
-    counts = {status: sum(check.status == status for check in found) for status in ("problem", "note")}
+    problems, notes = (sum(check.status == status for check in found) for status in ("problem", "note"))
     said = next((check.message for check in found if check.name == "Answer"), "")
     speed = found_speed[0] if (found_speed := re.search(r"\d+ tokens/s", said)) else "no answer"
-    return f"{platform.node() or 'this machine'}: {counts['problem']} problems, {counts['note']} notes, {speed}"
+    counts = f"{problems} problem{'s' * (problems != 1)}, {notes} note{'s' * (notes != 1)}"
+    return f"{platform.node() or 'this machine'}: {counts}, {speed}"

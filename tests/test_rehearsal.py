@@ -70,4 +70,4 @@ def test_a_broken_python_is_a_problem_and_the_rest_goes_on(monkeypatch):
 )
 def test_the_line_for_the_teachers_list(message, speed):
     found = [rehearsal.Check("Network", "note", "-"), rehearsal.Check("Answer", "ok", message)]
-    assert rehearsal.line(found).endswith(f": 0 problems, 1 notes, {speed}")
+    assert rehearsal.line(found).endswith(f": 0 problems, 1 note, {speed}")
