@@ -299,17 +299,24 @@ def test_an_incomplete_offline_folder_is_one_sentence(course):
     assert "missing in the offline folder" in one_sentence(offline(course))
 
 
-def test_an_intel_mac_and_a_full_disk_are_one_sentence(course):
-    pretend = (
-        "import sys, runpy, shutil, platform; {}; sys.argv = ['lab.py']; runpy.run_path({!r}, run_name='__main__')"
-    )
-    for change, sentence in (
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
         ("sys.platform = 'darwin'; platform.machine = lambda: 'x86_64'", "Intel processor"),
         ("shutil.disk_usage = lambda p: type('U', (), dict(free=10**9))", "needs 3 GB of disk and 1.0 GB are free"),
-    ):
-        program = pretend.format(change, str(course / "lab.py"))
-        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
-        assert sentence in one_sentence(run)
+        ("sys.version_info = (3, 15, 0)", "This is Python 3.15 and the course needs 3.11 to 3.14"),
+        ("sys.modules['ensurepip'] = None", "run `sudo apt install python3-venv`"),  # as on a bare Debian
+        ("os.access = lambda *_: False", "cannot be written: copy the course to a folder of your own"),
+    ],
+)
+def test_a_machine_that_will_not_do_is_one_sentence(course, change, sentence):
+    program = (
+        f"import os, platform, runpy, shutil, sys; {change}; sys.argv = ['lab.py']; "
+        f"runpy.run_path({str(course / 'lab.py')!r}, run_name='__main__')"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
+    assert sentence in one_sentence(run)
+    assert not (course / ".venv").exists()
 
 
 @pytest.mark.parametrize(
