@@ -7,6 +7,7 @@ A thin layer over transformers: `load` returns the library's own objects, `chat`
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import threading
 import time
@@ -156,6 +157,8 @@ def measure(model: Any, *, prompt_tokens: int = 32, new_tokens: int = 32) -> Spe
     """
     import torch
 
+    # The KV cache's name, as an argument and in the output: `cache` since transformers 5.24.
+    named = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
     ids = torch.arange(100, 100 + prompt_tokens, device=model.device)[None]
     with torch.inference_mode():
         started = time.perf_counter()
@@ -163,7 +166,7 @@ def measure(model: Any, *, prompt_tokens: int = 32, new_tokens: int = 32) -> Spe
         token = output.logits[:, -1:].argmax(-1)
         first = time.perf_counter()
         for _ in range(new_tokens):
-            output = model(token, past_key_values=output.past_key_values, use_cache=True)
+            output = model(token, use_cache=True, **{named: output[named]})
             token = output.logits[:, -1:].argmax(-1)
         token.item()  # a GPU works ahead of Python: wait until it is done
         done = time.perf_counter()

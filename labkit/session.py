@@ -96,6 +96,9 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     # peft 0.21 still asks for a name that transformers 5.23 has renamed, and a learner can do nothing about it.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    # transformers 5.24 calls `past_key_values` `cache`. Colab's 5.15 knows the old name only, and so do the lessons.
+    warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
+    logging.getLogger("transformers.utils.generic").addFilter(_without_renamed_cache)
     if mode == "local":
         _connect(lesson)
     dtype = models.dtype_for(entry, here)
@@ -106,6 +109,11 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     _started = lab
     print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, dtype)} · {entry.title}")
     return lab
+
+
+def _without_renamed_cache(record: logging.LogRecord) -> bool:
+    """For logging: everything but the words about the KV cache's new name."""
+    return "`past_key_values`/`cache_params` are deprecated" not in record.getMessage()
 
 
 def _connect(lesson: str) -> None:
