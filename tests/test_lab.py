@@ -4,7 +4,9 @@ The small course has no dependencies but a pretended torch; its `labkit` says wh
 """
 
 import os
+import platform
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -149,6 +151,18 @@ def test_only_test_installs_what_tests_need(course):
 def test_without_an_nvidia_gpu_linux_gets_the_cpu_build(course):
     offline(course)
     assert "torch==2.13.0+cpu" in installed(course)
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "wanted"),
+    [("linux", "x86_64", True), ("linux", "aarch64", True), ("darwin", "arm64", False), ("win32", "AMD64", False)],
+)
+def test_which_machines_get_the_cpu_build(monkeypatch, tmp_path, system, processor, wanted):
+    front_door = runpy.run_path(str(LAB))
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: processor)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no nvidia-smi
+    assert front_door["wants_cpu_build"]() is wanted
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has to avoid CUDA builds")
