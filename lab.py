@@ -311,8 +311,9 @@ def install_torch(environment):
 
 
 def wants_cpu_build():
-    """Linux on a PC without a working NVIDIA driver; everywhere else the plain package is the right one."""
-    if not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "AMD64"):
+    """Linux without a working NVIDIA driver, on PC and ARM alike: since torch 2.11 at least PyPI's packages for both
+    ask for CUDA (seen 2026-11-25). Everywhere else the plain package is the right one."""
+    if not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "AMD64", "aarch64", "arm64"):
         return False
     try:
         return (

@@ -5,10 +5,18 @@ Every command lives with what it does; this module knows only where.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
 from labkit.errors import LabError
+
+# What a learner's disk or folder may answer; any other OSError is a fault of ours, and keeps its traceback.
+_FOLDER_TROUBLE = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EEXIST", "ENOTDIR")
+    if hasattr(errno, name)  # Windows has no disk quota
+}
 
 # name: (module:function, what `--help` says). A function takes the arguments after the name and returns the exit code.
 COMMANDS = {
@@ -62,6 +70,18 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output (`| head`) is gone; so is the reason to go on.
         sys.stderr.close()
         return 0
+    except OSError as problem:
+        if problem.errno not in _FOLDER_TROUBLE:
+            raise
+        print(f"labkit: {_folder_trouble(problem)}", file=sys.stderr)
+        return 1
+
+
+def _folder_trouble(problem: OSError) -> str:
+    if problem.errno == errno.ENOSPC:
+        return "The disk is full: make room, then run the same command again; nothing was lost."
+    what = problem.filename or "A file"
+    return f"{what} cannot be written ({problem.strerror}): check the folder's permissions, then run it again."
 
 
 def _help() -> str:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,31 @@ def test_a_lab_error_is_one_line_without_a_traceback(tmp_path):
     run = labkit("clean", LABKIT_CACHE=str(in_the_way / "cache"))
     assert run.returncode == 1
     assert run.stderr.startswith("labkit: The course cache ") and run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", ["a file in the way", "a full device"])
+def test_a_folder_that_cannot_be_written_is_one_line_too(monkeypatch, tmp_path, capsys, place):
+    from labkit import work
+
+    if place == "a file in the way":
+        (tmp_path / "work").write_text("", encoding="utf-8")
+        monkeypatch.setattr(work, "root", lambda: tmp_path)
+    else:
+        if not Path("/dev/full").exists():
+            pytest.skip("needs /dev/full, a device that is always full")
+        monkeypatch.setattr(work, "copy_lessons", lambda folder: Path("/dev/full").write_text("x" * 100_000))
+    assert cli.main(["reset", "05"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert ("The disk is full" if place == "a full device" else "work cannot be written (") in error
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    from labkit import work
+
+    monkeypatch.setattr(work, "root", lambda: Path("a\0b"))
+    with pytest.raises(ValueError):
+        cli.main(["reset", "05"])
 
 
 def test_version():

@@ -33,7 +33,8 @@ def test_an_unusable_cache_is_a_problem(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "file" / "cache"))
     assert doctor.doctor([]) == 1
-    assert "set LABKIT_CACHE" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "set LABKIT_CACHE" in text and "\n1 problem: " in text
 
 
 @pytest.mark.parametrize(("memory", "status"), [(10**9, "problem"), (10**12, "ok")])

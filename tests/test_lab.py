@@ -4,7 +4,9 @@ The small course has no dependencies but a pretended torch; its `labkit` says wh
 """
 
 import os
+import platform
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -149,6 +151,18 @@ def test_only_test_installs_what_tests_need(course):
 def test_without_an_nvidia_gpu_linux_gets_the_cpu_build(course):
     offline(course)
     assert "torch==2.13.0+cpu" in installed(course)
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "wanted"),
+    [("linux", "x86_64", True), ("linux", "aarch64", True), ("darwin", "arm64", False), ("win32", "AMD64", False)],
+)
+def test_which_machines_get_the_cpu_build(monkeypatch, tmp_path, system, processor, wanted):
+    front_door = runpy.run_path(str(LAB))
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: processor)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no nvidia-smi
+    assert front_door["wants_cpu_build"]() is wanted
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has to avoid CUDA builds")
@@ -299,17 +313,24 @@ def test_an_incomplete_offline_folder_is_one_sentence(course):
     assert "missing in the offline folder" in one_sentence(offline(course))
 
 
-def test_an_intel_mac_and_a_full_disk_are_one_sentence(course):
-    pretend = (
-        "import sys, runpy, shutil, platform; {}; sys.argv = ['lab.py']; runpy.run_path({!r}, run_name='__main__')"
-    )
-    for change, sentence in (
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
         ("sys.platform = 'darwin'; platform.machine = lambda: 'x86_64'", "Intel processor"),
         ("shutil.disk_usage = lambda p: type('U', (), dict(free=10**9))", "needs 3 GB of disk and 1.0 GB are free"),
-    ):
-        program = pretend.format(change, str(course / "lab.py"))
-        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
-        assert sentence in one_sentence(run)
+        ("sys.version_info = (3, 15, 0)", "This is Python 3.15 and the course needs 3.11 to 3.14"),
+        ("sys.modules['ensurepip'] = None", "run `sudo apt install python3-venv`"),  # as on a bare Debian
+        ("os.access = lambda *_: False", "cannot be written: copy the course to a folder of your own"),
+    ],
+)
+def test_a_machine_that_will_not_do_is_one_sentence(course, change, sentence):
+    program = (
+        f"import os, platform, runpy, shutil, sys; {change}; sys.argv = ['lab.py']; "
+        f"runpy.run_path({str(course / 'lab.py')!r}, run_name='__main__')"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
+    assert sentence in one_sentence(run)
+    assert not (course / ".venv").exists()
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def _widgets(lab: Lab, target: Path) -> None:
 
 
 def _course(lab: Lab, target: Path) -> None:
-    with lab.page("00_start_here.ipynb", width=1280, height=860) as page:
+    with lab.page("00_start_here.ipynb", width=1280, height=1060) as page:
         lab.run_all(page)
         page.keyboard.press("Control+b")  # more room for the lesson
         heading = page.get_by_role("heading", name="2. Talk to an open model").first
