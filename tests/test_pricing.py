@@ -220,6 +220,13 @@ def test_the_age_of_the_tables():
     assert pricing.age_days(datetime.date(2027, 11, 24)) > pricing.OLDEST_DAYS
 
 
+def test_one_new_row_does_not_make_the_others_young(monkeypatch):
+    first, *_ = pricing._costs()
+    renewed = {**pricing._costs(), first: {**pricing._costs()[first], "seen": datetime.date(2027, 11, 1)}}
+    monkeypatch.setattr(pricing, "_costs", lambda: renewed)
+    assert pricing.age_days(datetime.date(2027, 11, 24)) == 366
+
+
 def test_the_weekly_job_fails_after_a_year_only(capsys):
     assert pricing.main(["--check-age"], today=datetime.date(2027, 11, 23)) == 0
     assert "365 days old." in capsys.readouterr().out
