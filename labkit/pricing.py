@@ -304,9 +304,9 @@ def break_even_requests_per_month(given: Assumptions, way: str, other: str, *, m
 
 
 def age_days(today: datetime.date) -> int:
-    """How many days ago the tables were last looked at: the newest date in costs.toml, and that of the prices."""
-    newest = max(entry["seen"] for entry in _costs().values())
-    return (today - min(newest, AS_OF.date())).days
+    """How many days ago the row was read that has waited longest, in costs.toml or among the prices per token."""
+    oldest = min(entry["seen"] for entry in _costs().values())
+    return (today - min(oldest, AS_OF.date())).days
 
 
 def main(argv: list[str] | None = None, *, today: datetime.date | None = None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,17 +31,34 @@ class Connection:
 def connections(*, loopback: bool = False) -> set[Connection]:
     """What this process and all its children are connected to now, TCP and UDP, as the operating system tells it.
 
-    Other machines only, unless `loopback`: then also connections that stay on this one.
+    Other machines only, unless `loopback`: then also connections that stay on this one. A kernel talks to its notebook
+    server in such a way; on Colab, by the machine's own address and not by 127.0.0.1.
     """
     import psutil
 
-    this, found = psutil.Process(), set()
+    this, found, own = psutil.Process(), set(), _own_addresses()
     for process in (this, *this.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             for each in process.net_connections(kind="inet"):
-                if each.raddr and (loopback or not ipaddress.ip_address(each.raddr.ip.split("%")[0]).is_loopback):
+                if each.raddr and (loopback or not _stays_here(each.raddr.ip, own)):
                     found.add(Connection(process.pid, each.laddr.port, each.raddr.ip, each.raddr.port))
     return found
+
+
+def _own_addresses() -> set[str]:
+    """The addresses of this machine's own network interfaces."""
+    import psutil
+
+    families = (socket.AF_INET, socket.AF_INET6)
+    each = (one for interface in psutil.net_if_addrs().values() for one in interface if one.family in families)
+    return {one.address.split("%")[0] for one in each}
+
+
+def _stays_here(address: str, own: set[str]) -> bool:
+    """Whether a connection to this address never leaves the machine. IPv4 may be written as IPv6: ::ffff:127.0.0.1."""
+    plain = ipaddress.ip_address(address.split("%")[0])
+    plain = getattr(plain, "ipv4_mapped", None) or plain
+    return plain.is_loopback or str(plain) in own
 
 
 @contextlib.contextmanager

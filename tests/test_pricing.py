@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit import pricing
+from labkit import assets, pricing
 from labkit.errors import LabError
 from labkit.pricing import Assumptions, monthly_usd
 
@@ -218,6 +218,20 @@ def test_the_defaults_are_the_files():
 def test_the_age_of_the_tables():
     assert pricing.age_days(datetime.date(2026, 12, 3)) == 10
     assert pricing.age_days(datetime.date(2027, 11, 24)) > pricing.OLDEST_DAYS
+
+
+def test_one_new_row_does_not_make_the_others_young(monkeypatch):
+    first, *_ = pricing._costs()
+    renewed = {**pricing._costs(), first: {**pricing._costs()[first], "seen": datetime.date(2027, 11, 1)}}
+    monkeypatch.setattr(pricing, "_costs", lambda: renewed)
+    assert pricing.age_days(datetime.date(2027, 11, 24)) == 366
+
+
+@pytest.mark.skipif(assets.checkout() is None, reason="needs a checkout")
+def test_only_the_weekly_job_asks_for_the_age():
+    jobs = {file.name: file.read_text(encoding="utf-8") for file in assets.CHECKOUT.glob(".github/workflows/*.yml")}
+    jobs["run"] = (assets.CHECKOUT / ".ci" / "run").read_text(encoding="utf-8")
+    assert [name for name, text in jobs.items() if "labkit.pricing --check-age" in text] == ["weekly.yml"]
 
 
 def test_the_weekly_job_fails_after_a_year_only(capsys):

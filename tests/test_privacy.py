@@ -46,6 +46,46 @@ def test_a_connection_to_another_machine_is_counted():
         assert ("203.0.113.1", 9) in {(each.address, each.port) for each in privacy.connections()}
 
 
+@pytest.mark.enable_socket
+def test_a_connection_to_an_own_address_stays_here():
+    """A kernel that talks to its notebook server by the machine's own address sends nothing anywhere."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+        try:
+            caller.connect(("203.0.113.1", 9))
+        except OSError:
+            pytest.skip("this machine has no route to anywhere")
+        own = caller.getsockname()[0]
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+    ):
+        one.bind((own, 0))
+        two.connect(one.getsockname())
+        place = (own, one.getsockname()[1])
+        assert place in {(each.address, each.port) for each in privacy.connections(loopback=True)}
+        assert place not in {(each.address, each.port) for each in privacy.connections()}
+
+
+@pytest.mark.parametrize(
+    ("address", "stays"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("172.28.0.12", True),
+        ("::ffff:172.28.0.12", True),
+        ("fe80::1%eth0", True),
+        ("172.28.0.13", False),
+        ("192.168.0.1", False),
+        ("8.8.8.8", False),
+        ("::ffff:8.8.8.8", False),
+        ("2001:db8::1", False),
+    ],
+)
+def test_what_stays_on_this_machine(address, stays):
+    assert privacy._stays_here(address, {"172.28.0.12", "fe80::1"}) is stays
+
+
 def test_children_are_counted():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

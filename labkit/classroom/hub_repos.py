@@ -31,6 +31,12 @@ def repositories(whole: Path | None = None) -> dict[str, Repo]:
     return {repo.key: repo for repo in repos}
 
 
+def card_text(name: str) -> str:
+    """The README.md that this Hub gives out for a model of the catalogue. LabError for an unknown name."""
+    entry = catalogue.get(name)
+    return _readme(entry, _card(entry), complete=entry.name == catalogue.DEFAULT)
+
+
 def _repo(entry: Entry, whole: Path | None) -> Repo:
     config, card = hub_weights.config(entry), _card(entry)
     files = _from_folder(whole) if whole else hub_weights.files(entry)
