@@ -56,18 +56,39 @@ services.register("hub", _command, environment=_environment)
 
 
 def server(app: Any, *, patience: float = _PATIENCE_S) -> uvicorn.Server:
-    """The HTTP server of the Hub: no header over 64 KB, and no connection that says nothing for `patience` seconds."""
+    """The HTTP server of the Hub: no header over 64 KB, and no connection that stays silent in mid-request.
+
+    `patience` is how many seconds a request's head may take in all, and how long its body may pause.
+    """
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Impatient(H11Protocol):
+        """uvicorn itself waits for ever, on a first request and on all that follow on the same connection."""
+
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self.loop.call_later(patience, self.hang_up)
+            self.since = self.loop.time()
+            self.watch()
 
-        def hang_up(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:  # a head is there, or more of a body
+                self.since = self.loop.time()
+
+        def on_response_complete(self) -> None:
+            self.since = self.loop.time()
+            super().on_response_complete()
+
+        def watch(self) -> None:
+            if self.transport.is_closing():
+                return
+            for_them = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+            left = patience - (self.loop.time() - self.since)
+            if for_them and left <= 0:
                 self.transport.close()
+            else:
+                self.loop.call_later(left if for_them else patience, self.watch)
 
     limits = {"h11_max_incomplete_event_size": 64 * 1024, "lifespan": "off"}
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", http=Impatient, **limits))

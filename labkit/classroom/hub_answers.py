@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
 from labkit.classroom import providers
@@ -36,6 +37,21 @@ class Refused(HTTPException):
         # A header is one line of Latin letters, and the sentence may quote anything that was asked for.
         line = "".join(one if " " <= one <= "~" else one.encode("unicode_escape").decode() for one in sentence)
         super().__init__(status, sentence, {"X-Error-Code": code, "X-Error-Message": line})
+
+
+def only(query: QueryParams, known: set[str]) -> None:
+    """400 for a parameter that would be ignored: an answer that silently left it out would be wrong."""
+    for name in query:
+        if name not in known:
+            raise Refused(400, "", f"The course's Hub does not know {name[:50]!r} here.")
+
+
+def truth(query: QueryParams, name: str) -> bool:
+    """A parameter that is true or false; false where it is not given, 400 for anything else."""
+    text = query.get(name, "false").lower()
+    if text not in ("true", "1", "false", "0"):
+        raise Refused(400, "", f"{name} is true or false, and not {text[:20]!r}.")
+    return text in ("true", "1")
 
 
 def facts_of(repo: Repo, *, blobs: bool = False) -> dict[str, Any]:

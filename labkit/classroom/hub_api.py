@@ -2,14 +2,13 @@
 
 It is honest: what it cannot answer it refuses with 400, and every answer carries a warning that this is the course's
 Hub. Facts about the protocol: the client's own source and requests, huggingface_hub 2.4, tried on 2026-11-23.
-Knows routes and what is told of one repository; searching, files and writing have modules of their own.
+Knows routes and who asks; searching, what lies in a repository, its bytes and writing have modules of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,17 +17,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from labkit.classroom import hub_contents as contents
 from labkit.classroom import hub_upload as upload
-from labkit.classroom.hub_access import key_of, repo, require_access, user, visible
-from labkit.classroom.hub_answers import Refused, expanded, facts_of
+from labkit.classroom.hub_access import repo, require_access, user, visible
+from labkit.classroom.hub_answers import Refused, expanded, facts_of, only, truth
 from labkit.classroom.hub_drills import HubDrills
-from labkit.classroom.hub_files import File, Repo
+from labkit.classroom.hub_files import Repo
 from labkit.classroom.hub_repos import NOT_THE_HUB
 from labkit.classroom.hub_resolve import resolve
 from labkit.classroom.hub_scratch import Scratch
 from labkit.classroom.hub_search import dataset_tags_by_type, list_datasets, list_models, tags_by_type
-
-_UNKNOWN_DAY = "1970-01-01T00:00:00.000Z"
 
 
 def application(repos: dict[str, Repo], scratch: Scratch | None = None) -> Starlette:
@@ -52,21 +50,27 @@ def application(repos: dict[str, Repo], scratch: Scratch | None = None) -> Starl
     ]
     for kind in ("models", "datasets"):
         routes += _of_one_repository(f"/api/{kind}/{{owner}}/{{name}}")
+        routes += [Route(f"/api/{kind}/{{name}}{rest}", _without_owner) for rest in _BELOW]
+    routes.append(Route("/{name}/resolve/{revision}/{path:path}", _without_owner))
     middleware = [Middleware(_Mark), Middleware(HubDrills)]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _error})
     app.state.repos, app.state.scratch, app.state.tickets = repos, scratch or Scratch(), {}
     return app
 
 
+_BELOW = ("", "/revision/{revision:path}", "/tree/{path:path}")
+
+
 def _of_one_repository(path: str) -> list[Route]:
     return [
         Route(path, _info),
         Route(f"{path}/revision/{{revision:path}}", _info),
-        Route(f"{path}/tree/{{revision}}", _tree),
-        Route(f"{path}/tree/{{revision}}/{{path:path}}", _tree),
-        Route(f"{path}/paths-info/{{revision}}", _paths, methods=["POST"]),
-        Route(f"{path}/refs", _refs),
-        Route(f"{path}/commits/{{revision}}", _commits),
+        Route(f"{path}/tree/{{revision}}", contents.tree),
+        Route(f"{path}/tree/{{revision}}/{{path:path}}", contents.tree),
+        Route(f"{path}/paths-info/{{revision}}", contents.paths_info, methods=["POST"]),
+        Route(f"{path}/refs", contents.refs),
+        Route(f"{path}/commits/{{revision}}", contents.commits),
+        Route(f"{path}/safetensors-metadata/{{path:path}}", contents.safetensors_metadata),
         Route(f"{path}/auth-check", _auth_check),
         Route(f"{path}/settings", upload.settings, methods=["PUT"]),
         Route(f"{path}/preupload/{{revision}}", upload.preupload, methods=["POST"]),
@@ -125,85 +129,19 @@ async def _auth_check(request: Request) -> Response:
 
 
 async def _info(request: Request) -> Response:
-    found = repo(request)
-    wanted = request.query_params.getlist("expand") + request.query_params.getlist("expand[]")
+    found, query = repo(request), request.query_params
+    only(query, {"blobs", "securityStatus", "expand", "expand[]"})
+    if truth(query, "securityStatus"):
+        raise Refused(400, "", "The course's Hub cannot tell a security status: nobody scans files here.")
+    wanted = query.getlist("expand") + query.getlist("expand[]")
     if wanted:
         return JSONResponse(expanded(found, wanted, visible(request)))
-    return JSONResponse(facts_of(found, blobs=request.query_params.get("blobs", "").lower() in ("true", "1")))
+    return JSONResponse(facts_of(found, blobs=truth(query, "blobs")))
 
 
-def _entry(file: File) -> dict[str, Any]:
-    entry: dict[str, Any] = {"type": "file", "oid": file.digest[:40], "size": file.size, "path": file.path}
-    if file.is_large:
-        entry["lfs"] = {"oid": file.digest, "size": file.size, "pointerSize": 135}
-    return entry
-
-
-def _folder(found: Repo, path: str) -> dict[str, Any]:
-    """A folder is named by what lies in it: git does the same."""
-    import hashlib
-
-    inside = "".join(f"{name} {file.digest}\n" for name, file in found.files.items() if name.startswith(f"{path}/"))
-    oid = hashlib.sha1(inside.encode(), usedforsecurity=False).hexdigest()
-    return {"type": "directory", "oid": oid, "size": 0, "path": path}
-
-
-def _folders(found: Repo) -> list[str]:
-    parts = [path.split("/")[:-1] for path in found.files]
-    return sorted({"/".join(part[: end + 1]) for part in parts for end in range(len(part))})
-
-
-async def _tree(request: Request) -> Response:
-    """What lies in a folder; with `recursive`, in the folders below it too."""
-    found, path = repo(request), request.path_params.get("path", "").strip("/")
-    folders = _folders(found)
-    if path and path not in folders:
-        raise Refused(404, "EntryNotFound", f"{found.id} has no folder {path[:80]}.")
-    start = f"{path}/" if path else ""
-    deep = request.query_params.get("recursive", "").lower() in ("true", "1")
-    entries = [_folder(found, name) for name in folders] + [_entry(file) for file in found.files.values()]
-    listed = [entry for entry in entries if entry["path"].startswith(start)]
-    return JSONResponse([entry for entry in listed if deep or "/" not in entry["path"][len(start) :]])
-
-
-async def _paths(request: Request) -> Response:
-    found, form = repo(request), parse_qs((await upload.body_of(request)).decode("utf-8", "replace"))
-    folders, answer = _folders(found), []
-    for path in form.get("paths", []):
-        if path in found.files:
-            answer.append(_entry(found.files[path]))
-        elif path in folders:
-            answer.append(_folder(found, path))
-    return JSONResponse(answer)
-
-
-async def _refs(request: Request) -> Response:
-    found = repo(request)
-    state = request.app.state.scratch.get(key_of(request))
-    branches, tags = (state.branches, state.tags) if state else ({"main": found.sha}, {})
-    return JSONResponse({"branches": _named("heads", branches), "tags": _named("tags", tags), "converts": []})
-
-
-def _named(kind: str, names: dict[str, str]) -> list[dict[str, str]]:
-    return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit} for name, commit in names.items()]
-
-
-async def _commits(request: Request) -> Response:
-    found = repo(request)
-    state = request.app.state.scratch.get(key_of(request))
-    if state is None:
-        date = facts_of(found).get("createdAt", _UNKNOWN_DAY)
-        commit = {"id": found.sha, "title": "The files as they are", "message": "", "authors": [{"user": "course"}]}
-        return JSONResponse([commit | {"date": date}])
-    return JSONResponse(
-        [
-            {
-                "id": one.id,
-                "title": one.title,
-                "message": one.message,
-                "authors": [{"user": one.user}],
-                "date": one.date,
-            }
-            for one in state.history(request.path_params["revision"])
-        ]
+async def _without_owner(request: Request) -> Response:
+    """The real Hub has a few old repositories whose id is a name alone, such as gpt2. This one has none."""
+    name = request.path_params["name"]
+    raise Refused(
+        404 if user(request) else 401, "RepoNotFound", f"The course's Hub has no {name[:80]}: an id here is owner/name."
     )

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from labkit.classroom import providers
 from labkit.classroom.hub_access import visible
-from labkit.classroom.hub_answers import Refused, expanded, facts_of
+from labkit.classroom.hub_answers import Refused, expanded, facts_of, truth
 from labkit.classroom.hub_files import Repo
 
 PAGE = 1000
@@ -67,10 +67,10 @@ def _list(request: Request, kind: str) -> Response:
 
 
 def _listed(repo: Repo, query: QueryParams) -> dict[str, Any]:
-    full = _truth(query, "full")
+    full = truth(query, "full")
     left_out = {"safetensors", "gguf"} | (set() if full else _FULL_ONLY[repo.kind])
     if repo.kind == "model":
-        left_out |= {key for key in _ON_REQUEST if not full and not _truth(query, key)}
+        left_out |= {key for key in _ON_REQUEST if not full and not truth(query, key)}
     return {key: value for key, value in facts_of(repo).items() if key not in left_out}
 
 
@@ -86,7 +86,7 @@ def _tests(query: QueryParams) -> Iterable[Callable[[Repo], bool]]:
     if author := query.get("author"):
         yield lambda repo: repo.author.lower() == author.lower()
     if "gated" in query:
-        gated = _truth(query, "gated")
+        gated = truth(query, "gated")
         yield lambda repo: repo.gated == gated
     if task := query.get("pipeline_tag"):
         yield lambda repo: repo.card.get("pipeline_tag") == task
@@ -113,13 +113,6 @@ def _know(values: list[str], known: Iterable[str], what: str) -> None:
         if value not in known:
             said = what.format(repr(value[:50]))
             raise Refused(400, "", f"The course's Hub cannot tell {said}: it knows {', '.join(known)}.")
-
-
-def _truth(query: QueryParams, name: str) -> bool:
-    text = query.get(name, "false").lower()
-    if text not in ("true", "1", "false", "0"):
-        raise Refused(400, "", f"{name} is true or false, and not {text[:20]!r}.")
-    return text in ("true", "1")
 
 
 def _bounds(text: str) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
 import threading
 
@@ -108,6 +109,7 @@ EMPTY = {
     "an app without its format": {"apps": "ollama"},
     "a contradiction": {"num_parameters": "min:2B,max:1B"},
     "a tag in other letters": {"filter": "license:MIT"},
+    "carbon that no card tells": {"emissions_thresholds": (0, 100), "cardData": True},
 }
 REFUSED = [
     ({"inference_provider": "novita"}, "which models the provider 'novita' serves"),
@@ -125,6 +127,13 @@ REFUSED = [
 ]
 
 
+# Until huggingface_hub 2.0 there was a second way to search in names.
+if "model_name" in inspect.signature(HfApi.list_models).parameters:
+    QUERIES["name"] = ({"model_name": "zephyr"}, lambda repo: "zephyr" in repo.id.lower())
+# How much is told, and how many: tested one by one below.
+NOT_FILTERS = {"self", "token", "sort", "limit", "expand", "full", "cardData", "fetch_config"}
+
+
 def ids(found) -> list[str]:
     return [one.id for one in found]
 
@@ -134,6 +143,14 @@ def test_a_filter_finds_exactly_what_it_means(query, wanted, api, repos):
     expected = {repo.id for repo in repos.values() if repo.kind == "model" and wanted(repo)}
     found = ids(api.list_models(**query))
     assert set(found) == expected and len(found) == len(expected) >= 1
+
+
+@pytest.mark.parametrize("find", ["list_models", "list_datasets"])
+def test_no_filter_of_the_installed_client_is_left_out(find):
+    of_models = [query for query, _ in QUERIES.values()] + list(EMPTY.values())
+    tried = of_models if find == "list_models" else [query for query, _ in DATASETS.values()]
+    known = {name for query in tried for name in query} | NOT_FILTERS
+    assert set(inspect.signature(getattr(HfApi, find)).parameters) <= known
 
 
 @pytest.mark.parametrize("query", EMPTY.values(), ids=EMPTY)
@@ -242,6 +259,9 @@ DATASETS = {
     "search": ({"search": "QUESTION"}, {QUESTIONS}),
     "two searches": ({"search": "course", "dataset_name": "notes"}, {NOTES}),
     "task": ({"task_categories": "question-answering"}, {QUESTIONS}),
+    "finer task": ({"task_ids": "closed-domain-qa"}, {QUESTIONS}),
+    "one language": ({"multilinguality": "monolingual"}, {QUESTIONS}),
+    "who wrote it": ({"language_creators": ["expert-generated"]}, {QUESTIONS}),
     "two tasks": ({"task_categories": ["question-answering", "text-classification"]}, set()),
     "language": ({"language": "en"}, {QUESTIONS, NOTES}),
     "another language": ({"language": "fr"}, set()),
