@@ -74,7 +74,7 @@ def pareto_front(sizes: pd.Series, errors: pd.Series) -> pd.Series:
 
 
 def chart(table: pd.DataFrame, quality: str = "perplexity") -> Any:
-    """Size against `quality` (a column, less is better) of a table of results, with its Pareto front, as matplotlib axes.
+    """Size against `quality` (a column, less is better) of a table of results with its Pareto front: matplotlib axes.
 
     The area of a mark is the speed of writing, so one picture holds all three. Rows that lack a number are left out.
     """
