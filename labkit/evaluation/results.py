@@ -65,7 +65,7 @@ def pareto_front(sizes: pd.Series, errors: pd.Series) -> pd.Series:
     """
     import pandas as pd
 
-    table = pd.DataFrame({"size": sizes.to_numpy(), "error": errors.to_numpy()}).sort_values(
+    table = pd.DataFrame({"size": sizes.to_numpy(), "error": errors.to_numpy(dtype=float)}).sort_values(
         ["size", "error"], kind="stable"
     )
     best = table["error"].cummin().shift(fill_value=float("inf"))

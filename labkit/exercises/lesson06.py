@@ -280,7 +280,7 @@ class WhatPerplexityMisses(Quiz):
     }
     hints = (
         "What is perplexity a mean of?",
-        "In the lesson's chart the same 4 bits moved perplexity a little and one score a lot. Which score was it?",
+        "In section 4, 6 bits left perplexity where it was. Did every answer stay what it was?",
     )
 
 

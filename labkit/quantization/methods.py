@@ -129,27 +129,32 @@ def load(name: str, *, checkpoint: str | Path | None = None, quiet: bool = False
     return AutoModelForCausalLM.from_pretrained(folder, **options).eval(), tokenizer
 
 
-def configuration(name: str) -> Any:
-    """The configuration that `from_pretrained` wants for a method of bitsandbytes or torchao."""
+def configuration(name: str, skip: tuple[str, ...] = ("lm_head",)) -> Any:
+    """The configuration that `from_pretrained` wants for a method of bitsandbytes or torchao.
+
+    `skip` are the linear layers that stay as they are, by the last part of their names.
+    """
     # It warns at its first import on some CPUs that a faster kernel could be fetched from the Hub.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import torch
     from transformers import BitsAndBytesConfig, TorchAoConfig
 
     if name == "bitsandbytes int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(skip))
     if name.startswith("bitsandbytes NF4"):
         four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.float32}
-        return BitsAndBytesConfig(**four, bnb_4bit_use_double_quant=name.endswith("double"))
+        double = name.endswith("double")
+        return BitsAndBytesConfig(**four, bnb_4bit_use_double_quant=double, llm_int8_skip_modules=list(skip))
     if name == "torchao int8":
         from torchao.quantization import Int8WeightOnlyConfig
 
-        return TorchAoConfig(Int8WeightOnlyConfig())
+        return TorchAoConfig(Int8WeightOnlyConfig(), modules_to_not_convert=list(skip))
     if name == "torchao int4":
         from torchao.quantization import IntxWeightOnlyConfig
         from torchao.quantization.granularity import PerGroup
 
-        return TorchAoConfig(IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(32)))
+        groups = IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(32))
+        return TorchAoConfig(groups, modules_to_not_convert=list(skip))
     raise LabError(f"{name} has no configuration of its own: load(name) does what it needs.")
 
 
