@@ -39,6 +39,39 @@ def test_a_method_that_does_not_work_here_is_a_row_that_says_why(tmp_path):
     assert table["perplexity"].isna().tolist() == [True, False]
 
 
+def test_a_stopped_run_takes_nothing_away(tmp_path):
+    """Each row replaces the one of its method; the others stay. A quick run writes a file of its own."""
+    from labkit import evaluation
+    from labkit.bench import quantization
+
+    rows = [
+        dict.fromkeys(quantization._KEYS) | {"machine": "m", "date": "2026-11-23", "method": name, "perplexity": 24.0}
+        for name in ("fp32", "bf16")
+    ]
+    file = quantization.save(rows)
+    assert quantization.save([rows[0] | {"date": "2026-11-24"}]) == file
+    kept = evaluation.merge([file]).set_index("method")["date"]
+    assert kept.to_dict() == {"fp32": "2026-11-24", "bf16": "2026-11-23"}
+    assert quantization.save(rows[:1], quick=True) != file and len(evaluation.merge([file])) == 2
+    file.write_text("spoiled by hand", encoding="utf-8")
+    assert evaluation.merge([quantization.save(rows)])["method"].tolist() == ["fp32", "bf16"]
+
+
+def test_a_file_that_cannot_be_made_here_has_the_row_of_the_courses_table(course_cache, tmp_path, monkeypatch):
+    from labkit import evaluation
+    from labkit.bench import quantization
+    from labkit.quantization import gguf_files
+
+    monkeypatch.setattr(gguf_files, "ggml", lambda: None)  # as on Windows
+    row = quantization._row("GGUF Q4_K", tmp_path, 512, 3)
+    course = evaluation.stored().set_index("method").loc["GGUF Q4_K"]
+    assert row["perplexity"] == course["perplexity"] and row["date"] == course["date"]
+    assert row["note"].startswith(
+        f"Not measured here, but on {course['machine']} on {course['date']}. Q4_K files cannot"
+    )
+    assert evaluation.merge([quantization.save([row])])["date"].tolist() == [course["date"]]
+
+
 @pytest.mark.slow
 def test_one_method_is_measured_in_a_process_of_its_own(course_cache, tmp_path):
     from labkit.bench import quantization
@@ -47,7 +80,14 @@ def test_one_method_is_measured_in_a_process_of_its_own(course_cache, tmp_path):
     assert row["note"] == "" and set(row) == set(quantization._KEYS)
     assert row["disk_MB"] == pytest.approx(269.1, abs=0.5) and 250 < row["memory_MB"] < 1500
     assert row["perplexity_low"] < row["perplexity"] < row["perplexity_high"]
-    assert row["decode_low"] <= row["decode_tokens_per_s"] <= row["decode_high"]
+    for name, middle in (
+        ("decode", "decode_tokens_per_s"),
+        ("prefill", "prefill_tokens_per_s"),
+        ("memory", "memory_MB"),
+    ):
+        assert row[f"{name}_low"] <= row[middle] <= row[f"{name}_high"]
+    assert row["tokens"] == 343 and 0 < row["exact_match_error"] < 0.1
+    assert not list((course_cache / "bench").iterdir())  # no scratch is left
     assert row["kl"] is None  # fp32 has not run before it
 
 

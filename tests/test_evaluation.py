@@ -100,6 +100,21 @@ def test_what_cannot_be_scored_is_said(pair):
             refused()
 
 
+def test_progress_is_shown_unless_it_is_quiet(pair, capsys):
+    model, tokenizer = pair
+    documents = evaluation.course_text(tokenizer, 112)
+    evaluation.perplexity(model, documents)
+    evaluation.continuations(model, documents, prompt=8, new_tokens=3)
+    evaluation.exact_match(model, tokenizer, tasks.data("exact_match")[:1])
+    shown = capsys.readouterr().err
+    assert all(f"{what}: 100%" in shown for what in ("Scoring the text", "Writing on", "Asking the model"))
+    assert "3/3" in shown
+    evaluation.perplexity(model, documents, quiet=True)
+    evaluation.continuations(model, documents, prompt=8, new_tokens=3, quiet=True)
+    evaluation.exact_match(model, tokenizer, tasks.data("exact_match")[:1], quiet=True)
+    assert capsys.readouterr().err == ""
+
+
 # --- tasks
 
 
@@ -192,6 +207,48 @@ def test_a_file_that_does_not_fit_is_named(tmp_path):
         evaluation.save(table().drop(columns="kl"), tmp_path / "new.csv")
     assert not (tmp_path / "new.csv").exists()
     assert results.COLUMNS[0] == "machine"
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12))
+def test_the_front_is_what_nothing_beats(points):
+    sizes, errors = (pd.Series(values, index=range(5, 5 + len(points))) for values in zip(*points, strict=True))
+    front = evaluation.pareto_front(sizes, errors)
+    assert front.index.equals(sizes.index)
+    beaten = [any((a <= x and b < y) or (a < x and b <= y) for a, b in points) for x, y in points]
+    assert not any(on and lost for on, lost in zip(front, beaten, strict=True))
+    kept = {point for point, on in zip(points, front, strict=True) if on}
+    assert kept == {point for point, lost in zip(points, beaten, strict=True) if not lost}
+    assert sum(front) == len(kept)  # of equal ones the first
+
+
+def test_the_chart_names_the_front(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    import matplotlib.pyplot as plt
+
+    rows = [
+        table(method=name, disk_MB=size, perplexity=value) for name, size, value in (("a", 1.0, 30.0), ("b", 2, 40))
+    ]
+    axes = evaluation.chart(pd.concat([*rows, table(method="c", perplexity=None)], ignore_index=True))
+    assert [text.get_text() for text in axes.texts] == ["a"]
+    assert {len(line.get_xdata()) for line in axes.lines} == {1}  # one on the front, one beaten, one left out
+    plt.close(axes.figure)
+
+
+@pytest.mark.slow
+def test_files_are_measured_where_they_are(course_cache, tmp_path):
+    """Size, memory, speed and llama.cpp's perplexity, in the form that a class puts together."""
+    from labkit import models
+    from labkit.classroom import services
+
+    documents = evaluation.course_text(loaded()[1], 112)
+    found = evaluation.llama_table({"Q4_1": models.gguf_file()}, documents, repeats=2)
+    row = evaluation.merge([evaluation.save(found, tmp_path / "mine.csv")]).iloc[0]
+    assert row["method"] == "GGUF Q4_1" and row["tokens"] == 105 and row["disk_MB"] == pytest.approx(98.4, abs=0.1)
+    assert 100 < row["memory_low"] <= row["memory_MB"] <= row["memory_high"] <= row["peak_MB"] < 600
+    assert row["prefill_low"] <= row["prefill_tokens_per_s"] <= row["prefill_high"]
+    expected = evaluation.perplexity(loaded()[0], documents, quiet=True).value
+    assert row["llama_perplexity"] == pytest.approx(expected, rel=0.1)
+    assert not [name for name in (course_cache / "services").glob("model*.json")] or services.running("model") is None
 
 
 def test_the_stored_table_has_every_method():

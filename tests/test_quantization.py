@@ -1,6 +1,7 @@
 """Quantization by hand: its bounds hold for any numbers, and it agrees with the libraries on the same input."""
 
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -137,7 +138,8 @@ def test_what_it_costs():
         (lambda: quantization.gptq(MATRIX, MATRIX.T), r"\(tokens, columns\) fit"),
         (lambda: quantization.double_quantize(quantization.double_quantize(quantization.nf4(MATRIX))), "done once"),
         (lambda: quantization.load("int8"), "There is no method 'int8': choose one of fp32"),
-        (lambda: quantization.load("GPTQ"), "needs CUDA|not installed|no GPTQ checkpoint"),
+        (lambda: quantization.load("GPTQ"), "no GPTQ checkpoint of the course model: name a folder or a repository"),
+        (lambda: quantization.load("fp32", checkpoint="a/b"), "checkpoint= is for GPTQ and AWQ"),
     ],
 )
 def test_what_cannot_be_is_said(call, message):
@@ -239,6 +241,19 @@ def test_llama_cpps_blocks_to_the_byte(kind):
     assert np.array_equal(own.dequantize().numpy(), quants.dequantize(by_hand, number))
 
 
+@settings(deadline=None, max_examples=50)
+@given(arrays(np.uint8, (3, layouts.Q4_K_BYTES)))
+def test_any_bytes_of_q4_k_are_read_as_gguf_reads_them(raw):
+    from gguf import GGMLQuantizationType, quants
+
+    raw[:, 1] &= 0x7B  # the two scales of fp16: not infinite
+    raw[:, 3] &= 0x7B
+    own = quantization.read_q4_k(torch.from_numpy(raw))
+    with np.errstate(all="ignore"):
+        library = quants.dequantize(raw, GGMLQuantizationType.Q4_K)
+    assert np.allclose(own.numpy(), library, rtol=1e-5, atol=1e-3)
+
+
 def test_q4_k_is_read_as_gguf_reads_it():
     from gguf import GGMLQuantizationType, quants
 
@@ -271,6 +286,40 @@ def test_a_model_by_hand_and_as_it_was(pair):
         pass
     assert torch.equal(logits(), before)
     assert 0 < quantization.relative_error(before, inside) < 0.1
+
+
+UNQUANTIZED = """
+import sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from labkit import evaluation, models
+from labkit.quantization import methods
+skip = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head")
+folder = models.ensure()
+config = methods.configuration(sys.argv[1], skip)
+model = AutoModelForCausalLM.from_pretrained(folder, quantization_config=config, dtype=torch.float32).eval()
+documents = evaluation.course_text(AutoTokenizer.from_pretrained(folder), 280)
+torch.save(evaluation.token_losses(model, documents), sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bitsandbytes NF4", "torchao int8"])
+def test_on_the_unquantized_model_every_tool_has_the_same_perplexity(pair, tmp_path, name):
+    """Loaded through each tool with no layer quantized: the same tokens, the same protocol, the same losses."""
+    from labkit import assets, evaluation
+
+    folder = methods.torchao_folder()
+    if name.startswith("torchao") and not folder.is_dir():
+        pytest.skip("torchao is not in its folder: run `python -m labkit bench quantization --quick` once")
+    if name.startswith("bitsandbytes"):
+        bitsandbytes()
+    paths = [str(assets.PACKAGE.parent), *([str(folder)] if name.startswith("torchao") else [])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", UNQUANTIZED, name, str(tmp_path / "losses.pt")]
+    run = subprocess.run(command, env=environment, timeout=250, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    expected = evaluation.token_losses(pair[0], evaluation.course_text(pair[1], 280))
+    assert torch.allclose(torch.load(tmp_path / "losses.pt"), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
@@ -326,6 +375,34 @@ def test_the_table_says_what_works_here_and_why_not(course_cache):
     for name, row in table.iterrows():
         assert row["not_here"].count(". ") == 0 and "Traceback" not in row["not_here"], name
     assert not table.loc[["GPTQ", "AWQ"], ["CPU", "Apple"]].any(axis=None)
+
+
+def test_a_checkpoint_without_a_gpu_is_refused_in_a_sentence(course_cache, monkeypatch):
+    from labkit import machine
+
+    if machine.detect().device == "cpu":
+        with pytest.raises(LabError, match="^AWQ needs CUDA; this machine computes on a CPU.$"):
+            quantization.load("AWQ", checkpoint="somebody/model-AWQ")
+    # As on a machine with a GPU that lacks the packages.
+    monkeypatch.setattr(machine.Machine, "device", "cuda")
+    for name, packages in (("GPTQ", "gptqmodel optimum"), ("AWQ", "gptqmodel")):
+        if not importlib.util.find_spec("gptqmodel"):
+            assert quantization.why_not(name).endswith(f"run `pip install {packages}`.")
+
+
+@pytest.mark.gpu
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("name", "checkpoint"),
+    [("GPTQ", "Qwen/Qwen2.5-0.5B-Instruct-GPTQ-Int4"), ("AWQ", "Qwen/Qwen2.5-0.5B-Instruct-AWQ")],
+)
+def test_checkpoints_of_others_load_where_a_gpu_is(course_cache, name, checkpoint):
+    from labkit import evaluation
+
+    if quantization.why_not(name):
+        pytest.skip(quantization.why_not(name))
+    model, tokenizer = quantization.load(name, checkpoint=checkpoint)
+    assert evaluation.perplexity(model, evaluation.course_text(tokenizer, 280)).value < 100
 
 
 @pytest.mark.gpu

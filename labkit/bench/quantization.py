@@ -1,7 +1,8 @@
 """Quantization methods side by side: size, memory, speed and quality, each measured in a process of its own.
 
 A GGUF has two processes: llama.cpp with the file itself (size, memory, speed, its own perplexity), and transformers
-with the de-quantized weights (perplexity and the rest, comparable with all other rows).
+with the de-quantized weights (perplexity and the rest, comparable with all other rows). A GGUF that cannot be made here
+gets the row of the course's own table, with the machine and the date of that table.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import contextlib
 import datetime
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from labkit.bench import Section, ratio
 from labkit.errors import LabError
 
 _KEYS = (
-    *("method", "disk_MB", "memory_MB", "peak_MB", "prefill_tokens_per_s", "decode_tokens_per_s", "decode_low"),
-    *("decode_high", "perplexity", "perplexity_low", "perplexity_high", "llama_perplexity", "kl", "kl_low", "kl_high"),
-    *("same_first", "same_text", "exact_match", "valid_json", "note"),
+    *("machine", "date", "method", "disk_MB", "memory_MB", "memory_low", "memory_high", "peak_MB"),
+    *("prefill_tokens_per_s", "prefill_low", "prefill_high", "decode_tokens_per_s", "decode_low", "decode_high"),
+    *("tokens", "perplexity", "perplexity_low", "perplexity_high", "llama_perplexity", "kl", "kl_low", "kl_high"),
+    *("same_first", "same_text", "exact_match", "exact_match_error", "valid_json", "note"),
 )
 
 
@@ -34,18 +36,18 @@ def run(quick: bool) -> Section:
     from labkit.quantization import methods
 
     with contextlib.suppress(LabError):  # its rows say so
-        methods.fetch_torchao(quiet=True)
+        methods.fetch_torchao()
     tokens, repeats = (512, 3) if quick else (2048, 5)
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with _scratch() as folder:
         for name in bar(methods.METHODS, "Methods"):
-            rows.append(_row(name, Path(folder), tokens, repeats))
-            kept = save(rows)  # minutes of work each: what is there survives an interruption
+            rows.append(_row(name, folder, tokens, repeats))
+            kept = save(rows, quick)  # minutes of work each: what is there survives an interruption
     protocol = (
         f"course text, about {tokens} tokens in 7 registers, window 512, each token once; KL and first choices against "
-        f"fp32 on 252 tokens; same_text: 24 greedy tokens after 48, until they differ; speed: batch 1, 32 tokens, "
-        f"median of {repeats} with lowest and highest; memory after writing; *_low, *_high: two standard errors; "
-        f"CSV: {kept}"
+        f"fp32 on 252 tokens; same_text: 24 greedy tokens after 48, until they differ; speed: batch 1, 128 tokens read "
+        f"and 32 written; speed and memory: median of {repeats}, *_low and *_high the lowest and the highest; "
+        f"perplexity and kl: *_low and *_high are two standard errors off; CSV: {kept}"
     )
     found = {row["method"]: row["decode_tokens_per_s"] for row in rows if row["decode_tokens_per_s"] is not None}
     ratios = [
@@ -53,28 +55,37 @@ def run(quick: bool) -> Section:
         for name in ("bitsandbytes NF4", "GGUF Q4_0")
         if name in found and "fp32" in found
     ]
-    shown = [{key: "" if value is None else value for key, value in row.items()} for row in rows]
+    shown = [{key: "" if row[key] is None else row[key] for key in _KEYS[2:]} for row in rows]
     return Section("quantization", protocol, shown, ratios)
 
 
-def save(rows: list[dict[str, Any]]) -> Path:
-    """The rows as a CSV file with this machine and today's date, in the course cache."""
+def save(rows: list[dict[str, Any]], quick: bool = False) -> Path:
+    """The rows as a CSV file in the course cache, each with its machine and date; quick ones in a file of their own.
+
+    Rows of an earlier run stay until this one has measured their method: stopped early, it takes nothing away.
+    """
     import pandas as pd
 
     from labkit import evaluation
+    from labkit.quantization import methods
 
+    file = cache.subfolder("bench") / f"quantization{'-quick' if quick else ''}.csv"
     table = pd.DataFrame(rows)
-    table.insert(0, "date", datetime.date.today().isoformat())
-    table.insert(0, "machine", machine.detect().cpu)
-    return evaluation.save(table, cache.subfolder("bench") / "quantization.csv")
+    if file.exists():
+        with contextlib.suppress(LabError):  # a file that was spoiled by hand is replaced
+            earlier = evaluation.merge([file])
+            earlier = earlier[~earlier["method"].isin(table["method"]) & earlier["method"].isin(list(methods.METHODS))]
+            table = pd.concat([table.dropna(axis=1, how="all"), earlier]).reindex(columns=_KEYS)
+    return evaluation.save(table, file)
 
 
 def _row(name: str, folder: Path, tokens: int, repeats: int) -> dict[str, Any]:
     from labkit.quantization import methods
 
     row: dict[str, Any] = dict.fromkeys(_KEYS) | {"method": name, "note": methods.why_not(name)}
+    row |= {"machine": machine.detect().cpu, "date": datetime.date.today().isoformat()}
     if row["note"]:
-        return row
+        return _stored_row(row) if name.startswith("GGUF") else row
     parts = ["engine", "quality"] if name.startswith("GGUF") else ["both"]
     for part in parts:
         command = [
@@ -92,6 +103,25 @@ def _row(name: str, folder: Path, tokens: int, repeats: int) -> dict[str, Any]:
             return row | {"note": (run.stderr.strip().splitlines() or ["ended without a word"])[-1]}
         row |= json.loads(run.stdout.splitlines()[-1])
     return row
+
+
+def _stored_row(row: dict[str, Any]) -> dict[str, Any]:
+    """The course's own row for a file that cannot be made here, labelled as what it is."""
+    from labkit import evaluation
+
+    table = evaluation.stored().set_index("method", drop=False)
+    found = table.reindex(columns=_KEYS).loc[row["method"]]
+    kept = {key: None if value != value else value for key, value in found.items()}
+    return kept | {"note": f"Not measured here, but on {kept['machine']} on {kept['date']}. {row['note']}"}
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for a while; the next one clears away what a killed process has left of its own."""
+    place = cache.subfolder("bench")
+    cache.sweep(place)
+    with tempfile.TemporaryDirectory(prefix=f".scratch.{os.getpid()}.", suffix=".part", dir=place) as folder:
+        yield Path(folder)
 
 
 def _environment(name: str) -> dict[str, str]:
@@ -120,15 +150,20 @@ def main(arguments: list[str]) -> int:
 
 def _transformers(name: str, with_speed: bool, folder: Path, tokens: int, repeats: int) -> dict[str, Any]:
     from labkit import local
+    from labkit.evaluation import figures
     from labkit.quantization import methods
 
     model, tokenizer = methods.load(name, quiet=True)
     found: dict[str, Any] = {}
     if with_speed:
         local.measure(model)  # the first one pays for warming up
-        speeds = [local.measure(model, prompt_tokens=128) for _ in range(repeats)]
-        found = _speed([s.prefill_tokens_per_s for s in speeds], [s.decode_tokens_per_s for s in speeds])
-        found |= _memory(os.getpid())
+        speeds, held = [], []
+        for _ in range(repeats):
+            speeds.append(local.measure(model, prompt_tokens=128))
+            held.append(figures.resident_mb(os.getpid()))
+        found = figures.spread("prefill", [s.prefill_tokens_per_s for s in speeds], "tokens_per_s")
+        found |= figures.spread("decode", [s.decode_tokens_per_s for s in speeds], "tokens_per_s")
+        found |= figures.spread("memory", held, "MB") | {"peak_MB": figures.peak_mb(os.getpid())}
     found |= _quality(name, model, tokenizer, folder, tokens)
     # Last: bitsandbytes 0.50 keeps 4-bit weights in another order for some CPUs, and saving puts them out of it.
     return found | ({"disk_MB": _disk_bytes(model) / 1e6} if with_speed else {})
@@ -142,10 +177,11 @@ def _quality(name: str, model: Any, tokenizer: Any, folder: Path, tokens: int) -
     from labkit import evaluation
 
     documents = evaluation.course_text(tokenizer, tokens)
-    measured = evaluation.perplexity(model, documents)
-    found = {"perplexity": measured.value, "perplexity_low": measured.low, "perplexity_high": measured.high}
+    measured = evaluation.perplexity(model, documents, quiet=True)
+    found: dict[str, Any] = {"tokens": measured.tokens, "perplexity": measured.value}
+    found |= {"perplexity_low": measured.low, "perplexity_high": measured.high}
     own = torch.cat([evaluation.distributions(model, ids, tokens=36) for ids in documents.values()])
-    written = evaluation.continuations(model, documents)
+    written = evaluation.continuations(model, documents, quiet=True)
     kept = folder / "fp32.safetensors"
     if name == "fp32":
         save_file({"distributions": own, "written": torch.tensor(written)}, kept)
@@ -155,54 +191,28 @@ def _quality(name: str, model: Any, tokenizer: Any, folder: Path, tokens: int) -
         found |= {"kl": distance.kl, "kl_low": distance.low, "kl_high": distance.high}
         found |= {"same_first": distance.same_first}
         found |= {"same_text": evaluation.agreement(full["written"].tolist(), written)}
-    found["exact_match"] = evaluation.exact_match(model, tokenizer).share
-    return found | {"valid_json": evaluation.json_validity(model, tokenizer).share}
+    score = evaluation.exact_match(model, tokenizer, quiet=True)
+    found |= {"exact_match": score.share, "exact_match_error": score.standard_error}
+    return found | {"valid_json": evaluation.json_validity(model, tokenizer, quiet=True).share}
 
 
 def _engine(kind: str, tokens: int, repeats: int) -> dict[str, Any]:
-    """llama.cpp with the file, in this process."""
+    """llama.cpp with the file itself."""
     from transformers import AutoTokenizer
 
     from labkit import evaluation, models
-    from labkit.classroom.server import model_server
-    from labkit.evaluation.llama import ask
     from labkit.quantization import gguf_files
 
     file = gguf_files.make(kind, quiet=True)
-    service = model_server(file, context=1024)
-    body = {"prompt": list(range(100, 228)), "n_predict": 32, "temperature": 0, "cache_prompt": False}
-    timings = [ask(service.url, service.key, "/completion", body | {"ignore_eos": True}) for _ in range(repeats + 1)]
-    speeds = [answer["timings"] for answer in timings[1:]]
-    found = _speed([s["prompt_per_second"] for s in speeds], [s["predicted_per_second"] for s in speeds])
-    found |= _memory(service.pid) | {"disk_MB": file.stat().st_size / 1e6}
     documents = evaluation.course_text(AutoTokenizer.from_pretrained(models.ensure(quiet=True)), tokens)
-    losses = evaluation.llama_losses(service.url, service.key, documents, quiet=True)
-    return found | {"llama_perplexity": evaluation.from_losses(losses, 512).value}
-
-
-def _speed(prefill: list[float], decode: list[float]) -> dict[str, float]:
-    middle = {"prefill_tokens_per_s": statistics.median(prefill), "decode_tokens_per_s": statistics.median(decode)}
-    return middle | {"decode_low": min(decode), "decode_high": max(decode)}
-
-
-def _memory(pid: int) -> dict[str, float | None]:
-    """What a process holds, and held at the most, in MB; the peak is None where the system does not keep it."""
-    import psutil
-
-    process = psutil.Process(pid)
-    peak = getattr(process.memory_info(), "peak_wset", None)
-    status = Path(f"/proc/{pid}/status")
-    if status.exists():
-        lines = status.read_text(encoding="utf-8").splitlines()
-        peak = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), None)
-    return {"memory_MB": process.memory_info().rss / 1e6, "peak_MB": peak / 1e6 if peak else None}
+    return evaluation.llama_figures(file, documents, repeats=repeats, quiet=True)
 
 
 def _disk_bytes(model: Any) -> int:
     """The bytes of the weights as `save_pretrained` writes them."""
-    with tempfile.TemporaryDirectory() as folder:
+    with _scratch() as folder:
         model.save_pretrained(folder)
-        return sum(file.stat().st_size for file in Path(folder).iterdir() if file.suffix in (".safetensors", ".bin"))
+        return sum(file.stat().st_size for file in folder.iterdir() if file.suffix in (".safetensors", ".bin"))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Evaluation: what a change to a model costs, by protocols that are the same for every method and engine.
 
 `losses` how well a text is predicted, and how far two models' predictions are apart · `tasks` what gets done ·
-`llama` the same out of llama.cpp · `results` tables that a class can put together.
+`llama` the same out of llama.cpp · `figures` size, memory and speed on this machine · `results` tables that a class can
+put together.
 """
 
+from labkit.evaluation.figures import llama_figures, llama_table
 from labkit.evaluation.llama import llama_losses
 from labkit.evaluation.losses import (
     Distance,
@@ -15,7 +17,7 @@ from labkit.evaluation.losses import (
     perplexity,
     token_losses,
 )
-from labkit.evaluation.results import merge, save, stored
+from labkit.evaluation.results import chart, merge, pareto_front, save, stored
 from labkit.evaluation.tasks import Score, agreement, continuations, exact_match, json_validity
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Perplexity",
     "Score",
     "agreement",
+    "chart",
     "continuations",
     "course_text",
     "distributions",
@@ -30,8 +33,11 @@ __all__ = [
     "from_losses",
     "json_validity",
     "kl_divergence",
+    "llama_figures",
     "llama_losses",
+    "llama_table",
     "merge",
+    "pareto_front",
     "perplexity",
     "save",
     "stored",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labkit import assets
+from labkit.bars import bar
 from labkit.errors import LabError
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def course_text(tokenizer: Any, tokens: int = 2048) -> dict[str, torch.Tensor]:
     return documents
 
 
-def token_losses(model: Any, documents: Any, *, window: int = 512, stride: int | None = None) -> torch.Tensor:
+def token_losses(
+    model: Any, documents: Any, *, window: int = 512, stride: int | None = None, quiet: bool = False
+) -> torch.Tensor:
     """The loss of every scored token in nats, -log p(token), in the order of the text; fp32, on the CPU.
 
     `stride` is the window unless given. LabError for a window that the model cannot read or that scores nothing.
@@ -70,18 +73,19 @@ def token_losses(model: Any, documents: Any, *, window: int = 512, stride: int |
     import torch
 
     stride = _checked(model.config.max_position_embeddings, window, stride)
-    losses = []
-    for ids in each(documents):
-        for inputs, first in windows(ids, window, stride):
-            for start, logits in _logits(model, inputs, first):
-                targets = inputs[start + 1 : start + 1 + len(logits)]
-                losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
+    losses, parts = [], [part for ids in each(documents) for part in windows(ids, window, stride)]
+    for inputs, first in bar(parts, "Scoring the text", quiet=quiet):
+        for start, logits in _logits(model, inputs, first):
+            targets = inputs[start + 1 : start + 1 + len(logits)]
+            losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
     return torch.cat(losses)
 
 
-def perplexity(model: Any, documents: Any, *, window: int = 512, stride: int | None = None) -> Perplexity:
+def perplexity(
+    model: Any, documents: Any, *, window: int = 512, stride: int | None = None, quiet: bool = False
+) -> Perplexity:
     """The perplexity of a transformers model on documents of token ids, `{name: ids}`, a list, or one tensor."""
-    return from_losses(token_losses(model, documents, window=window, stride=stride), window, stride)
+    return from_losses(token_losses(model, documents, window=window, stride=stride, quiet=quiet), window, stride)
 
 
 def from_losses(losses: torch.Tensor, window: int, stride: int | None = None) -> Perplexity:

@@ -1,4 +1,5 @@
-"""Results as a CSV file that a class can put together: one row a method and machine, the same columns for all.
+"""Results as a CSV file that a class can put together: one row a method and machine, the same columns for all; and a
+chart of size against quality.
 
 Knows the columns. Knows nothing of how a number was measured (`labkit bench quantization` does).
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit import assets, cache
 from labkit.errors import LabError
@@ -53,6 +54,50 @@ def stored() -> pd.DataFrame:
     be measured on the learner's machine. Sizes and quality hold anywhere; memory and speed are of that machine alone.
     """
     return merge([assets.path("evaluation", "quantization.csv")])
+
+
+def pareto_front(sizes: pd.Series, errors: pd.Series) -> pd.Series:
+    """Which rows no other row beats: none is as small and better, nor as good and smaller. Of equal rows the first.
+
+    >>> import pandas as pd
+    >>> pareto_front(pd.Series([3, 1, 2]), pd.Series([5.0, 9.0, 9.5])).tolist()
+    [True, True, False]
+    """
+    import pandas as pd
+
+    table = pd.DataFrame({"size": sizes.to_numpy(), "error": errors.to_numpy(dtype=float)}).sort_values(
+        ["size", "error"], kind="stable"
+    )
+    best = table["error"].cummin().shift(fill_value=float("inf"))
+    on_front = (table["error"] < best).sort_index()
+    return pd.Series(on_front.to_numpy(), index=sizes.index)
+
+
+def chart(table: pd.DataFrame, quality: str = "perplexity") -> Any:
+    """Size against `quality` (a column, less is better) of a table of results with its Pareto front: matplotlib axes.
+
+    The area of a mark is the speed of writing, so one picture holds all three. Rows that lack a number are left out.
+    """
+    import matplotlib.pyplot as plt
+
+    table = table.dropna(subset=["disk_MB", "decode_tokens_per_s", quality]).sort_values("disk_MB")
+    front = pareto_front(table["disk_MB"], table[quality].round(1))
+    area = 300 * table["decode_tokens_per_s"] / table["decode_tokens_per_s"].max()
+    _, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for rows, marker, colour, label in (
+        (~front, "o", "tab:gray", "another is smaller and no worse"),
+        (front, "s", "tab:blue", "Pareto front"),
+    ):
+        line = "--" if marker == "s" else ""
+        axes.plot(table["disk_MB"][rows], table[quality][rows], marker + line, color=colour, label=label)
+        axes.scatter(table["disk_MB"][rows], table[quality][rows], s=area[rows], color=colour, alpha=0.3)
+    for _, row in table[front].iterrows():
+        axes.annotate(row["method"], (row["disk_MB"], row[quality]), textcoords="offset points", xytext=(6, 6))
+    axes.set(
+        xlabel="file, MB", ylabel=f"{quality} (log)", yscale="log", title="Shade: the larger, the faster it writes"
+    )
+    axes.legend()
+    return axes
 
 
 def _check(table: pd.DataFrame, where: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labkit import assets
+from labkit.bars import bar
 from labkit.errors import LabError
 
 if TYPE_CHECKING:
@@ -64,29 +65,32 @@ def data(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def exact_match(model: Any, tokenizer: Any, items: Sequence[dict[str, Any]] | None = None) -> Score:
+def exact_match(
+    model: Any, tokenizer: Any, items: Sequence[dict[str, Any]] | None = None, *, quiet: bool = False
+) -> Score:
     """Questions with one short answer, after two examples; right if the answer is one of `answers`.
 
     Case, a full stop at the end, and what comes after the first line do not count; everything else does.
     """
     items = data("exact_match") if items is None else items
     conversations = [[*_SHOTS, _user(f"{item['question']} Answer with one or two words.")] for item in items]
-    found = [
-        text.strip().splitlines()[0] if text.strip() else "" for text in answers(model, tokenizer, conversations, 8)
-    ]
+    written = answers(model, tokenizer, conversations, 8, quiet=quiet)
+    found = [text.strip().splitlines()[0] if text.strip() else "" for text in written]
     right = [_plain(text) in map(_plain, item["answers"]) for text, item in zip(found, items, strict=True)]
     asked, wanted = [item["question"] for item in items], [item["answers"][0] for item in items]
     return _score("exact match", asked, wanted, found, right)
 
 
-def json_validity(model: Any, tokenizer: Any, items: Sequence[dict[str, Any]] | None = None) -> Score:
+def json_validity(
+    model: Any, tokenizer: Any, items: Sequence[dict[str, Any]] | None = None, *, quiet: bool = False
+) -> Score:
     """Sentences to be written as JSON, after two examples; right if it parses and has exactly the three keys, as texts.
 
     Whether the values are right is not asked: the column `values_right` of the rows says it.
     """
     items = data("json_validity") if items is None else items
     conversations = [[*_JSON_SHOTS, _user(_JSON_TASK + item["sentence"])] for item in items]
-    found = answers(model, tokenizer, conversations, 40)
+    found = answers(model, tokenizer, conversations, 40, quiet=quiet)
     parsed = [_json(text) for text in found]
     asked = [item["sentence"] for item in items]
     wanted = [{key: item[key] for key in ("name", "job", "city")} for item in items]
@@ -96,7 +100,14 @@ def json_validity(model: Any, tokenizer: Any, items: Sequence[dict[str, Any]] | 
     return score
 
 
-def answers(model: Any, tokenizer: Any, conversations: Sequence[list[dict[str, str]]], new_tokens: int) -> list[str]:
+def answers(
+    model: Any,
+    tokenizer: Any,
+    conversations: Sequence[list[dict[str, str]]],
+    new_tokens: int,
+    *,
+    quiet: bool = False,
+) -> list[str]:
     """Greedy answers to conversations, some at once: padded on the left, and cut at the end token."""
     import torch
 
@@ -104,7 +115,7 @@ def answers(model: Any, tokenizer: Any, conversations: Sequence[list[dict[str, s
         raise LabError("This tokenizer has no padding token: set tokenizer.pad_token = tokenizer.eos_token.")
     texts = [tokenizer.apply_chat_template(c, add_generation_prompt=True, tokenize=False) for c in conversations]
     found: list[str] = []
-    for start in range(0, len(texts), _BATCH):
+    for start in bar(range(0, len(texts), _BATCH), "Asking the model", quiet=quiet):
         batch = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts[start : start + _BATCH]]
         width = max(map(len, batch))
         ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(one)) + one for one in batch]).to(model.device)
@@ -115,7 +126,9 @@ def answers(model: Any, tokenizer: Any, conversations: Sequence[list[dict[str, s
     return found
 
 
-def continuations(model: Any, documents: Any, *, prompt: int = 48, new_tokens: int = 24) -> list[list[int]]:
+def continuations(
+    model: Any, documents: Any, *, prompt: int = 48, new_tokens: int = 24, quiet: bool = False
+) -> list[list[int]]:
     """What the model writes, greedily, after the first `prompt` tokens of each document: token ids, one list each.
 
     Exactly `new_tokens`, whatever the end token says, so that two models can be compared place by place.
@@ -127,9 +140,26 @@ def continuations(model: Any, documents: Any, *, prompt: int = 48, new_tokens: i
         raise LabError(f"A document has fewer than {prompt} tokens: give longer ones, or a smaller prompt=.")
     ids = torch.stack([one[:prompt] for one in starts]).to(model.device)
     options = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "do_sample": False}
+    options["stopping_criteria"] = [_counted(new_tokens, quiet)]
     with torch.inference_mode():
         output = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
     return output[:, prompt:].tolist()
+
+
+def _counted(new_tokens: int, quiet: bool) -> Any:
+    """What `generate` asks after each token whether to stop: it never does, and moves a progress bar."""
+    import torch
+    from transformers import StoppingCriteria
+
+    steps = iter(bar(range(new_tokens), "Writing on", quiet=quiet))
+    next(steps)
+
+    class Counted(StoppingCriteria):
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+            next(steps, None)
+            return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+    return Counted()
 
 
 def agreement(one: Sequence[Sequence[int]], other: Sequence[Sequence[int]]) -> float:

@@ -17,7 +17,7 @@ from labkit.quantization.blocks import (
 )
 from labkit.quantization.layers import gptq, layer_inputs, linears, output_error, quantized_linears
 from labkit.quantization.layouts import q4_0, q8_0, read_q4_k
-from labkit.quantization.methods import load, table
+from labkit.quantization.methods import load, table, why_not
 from labkit.quantization.normal_float import double_quantize, nf4, nf4_levels
 
 __all__ = [
@@ -42,5 +42,6 @@ __all__ = [
     "read_q4_k",
     "relative_error",
     "unpack",
+    "why_not",
     "zero_point",
 ]

@@ -58,21 +58,28 @@ def make(file_type: str, target: Path | None = None, *, source: Path | None = No
 
 def require(file_type: str) -> None:
     """LabError unless files of this type can be made on this machine."""
-    if file_type not in TYPES:
-        raise LabError(f"{file_type!r} is not a type that is made here: choose one of {', '.join(TYPES)}.")
-    if file_type not in IN_NUMPY and ggml() is None:
+    _known(file_type)
+    if file_type not in possible():
         raise LabError(
             f"{file_type} files cannot be made here, because this llama.cpp does not show its quantizer: choose "
             f"{' or '.join(IN_NUMPY)}, which numpy can write."
         )
 
 
+def possible() -> tuple[str, ...]:
+    """The types that can be made on this machine: all of `TYPES`, or those of numpy."""
+    return TYPES if ggml() is not None else IN_NUMPY
+
+
 def plan(file_type: str, source: Path | None = None) -> pd.DataFrame:
-    """What a file of `file_type` gets: name, rows, columns, type, bits a weight, and whether the type is a fallback."""
+    """What a file of `file_type` gets: name, rows, columns, type, bits a weight, and whether the type is a fallback.
+
+    It can be asked for any of `TYPES`, also where the file itself cannot be made.
+    """
     import pandas as pd
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    require(file_type)
+    _known(file_type)
     reader, rows = _read(source or models.gguf_file()), []
     layers = _layer_count(reader)
     for tensor in reader.tensors:
@@ -151,7 +158,7 @@ def ggml() -> Any | None:
     return None
 
 
-def dequantized(file: Path) -> dict[str, torch.Tensor]:
+def dequantized(file: Path, *, quiet: bool = False) -> dict[str, torch.Tensor]:
     """The weights of a GGUF in fp32, by the names that transformers gives them in a Llama model.
 
     llama.cpp keeps the rows of queries and keys in another order, for its way to rotate them: they are put back.
@@ -165,7 +172,7 @@ def dequantized(file: Path) -> dict[str, torch.Tensor]:
     heads = reader.fields["llama.attention.head_count"].contents()
     kv_heads = reader.fields["llama.attention.head_count_kv"].contents()
     weights = {}
-    for tensor in reader.tensors:
+    for tensor in bar(reader.tensors, f"Reading {file.name}", quiet=quiet):
         values = torch.from_numpy(quants.dequantize(tensor.data, tensor.tensor_type).copy())
         if ".attn_q." in tensor.name or ".attn_k." in tensor.name:
             count = heads if ".attn_q." in tensor.name else kv_heads
@@ -174,7 +181,7 @@ def dequantized(file: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def load(file: Path) -> Any:
+def load(file: Path, *, quiet: bool = False) -> Any:
     """The course model of transformers with the weights of `file` in fp32: what a GGUF's perplexity is measured on.
 
     It is the same as `from_pretrained(..., gguf_file=...)` in a fifth of the time. LabError if `file` is not a version
@@ -183,7 +190,7 @@ def load(file: Path) -> Any:
     from labkit import local
 
     model, _ = local.load(catalogue.DEFAULT, "fp32")
-    weights = dequantized(file)
+    weights = dequantized(file, quiet=quiet)
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items() if name in weights}
     if len(expected) != len(weights) or any(expected[name] != tuple(weights[name].shape) for name in weights):
         raise LabError(f"{file.name} is not a version of the course model: its tensors have other names or sizes.")
@@ -208,6 +215,11 @@ def _read(file: Path) -> Any:
         return GGUFReader(file)
     except (OSError, ValueError, KeyError, IndexError) as problem:
         raise LabError(f"{file} cannot be read as GGUF ({problem}): is it whole?") from None
+
+
+def _known(file_type: str) -> None:
+    if file_type not in TYPES:
+        raise LabError(f"{file_type!r} is not a type that is made here: choose one of {', '.join(TYPES)}.")
 
 
 def _layer_count(reader: Any) -> int:

@@ -95,7 +95,9 @@ def output_error(weights: torch.Tensor, restored: torch.Tensor, inputs: torch.Te
     return relative_error(inputs @ weights.T, inputs @ restored.T)
 
 
-def gptq(weights: torch.Tensor, inputs: torch.Tensor, bits: int = 4, damping: float = 0.01) -> torch.Tensor:
+def gptq(
+    weights: torch.Tensor, inputs: torch.Tensor, bits: int = 4, damping: float = 0.01, *, quiet: bool = False
+) -> torch.Tensor:
     """GPTQ's error feedback: quantize column after column, and let the columns to come make up for each error.
 
     `weights` (rows, columns) get one scale a row, as `absmax(weights, bits, "channel")` gives them; the result is
@@ -116,7 +118,7 @@ def gptq(weights: torch.Tensor, inputs: torch.Tensor, bits: int = 4, damping: fl
     together += torch.eye(len(together)) * (damping * together.diagonal().mean().clamp(min=1e-12))
     feedback = torch.linalg.cholesky(torch.linalg.inv(together), upper=True).float()
     left, result = weights.detach().float().clone(), torch.empty_like(weights, dtype=torch.float32)
-    for column in range(weights.shape[1]):
+    for column in bar(range(weights.shape[1]), "Rounding columns", quiet=quiet):
         codes = (left[:, column] / scales).round().clamp(-largest, largest)
         result[:, column] = codes * scales
         error = (left[:, column] - result[:, column]) / feedback[column, column]
