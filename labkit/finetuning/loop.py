@@ -34,6 +34,8 @@ class Settings:
     `batch` examples are computed at once; an optimizer step takes `accumulation` batches. The learning rate rises over
     `warmup` steps and then falls to 0 in a straight line. With `check_every`, the validation loss is measured after so
     many steps, and `patience` checks in a row without a new best end the run (early stop), with the best weights.
+    With `gradient_checkpointing` the backward pass computes each layer again and does not keep what the layers
+    computed: the same result in less memory and about a third more time (Chen et al. 2016, arXiv:1604.06174).
     """
 
     learning_rate: float = 2e-3
@@ -46,6 +48,7 @@ class Settings:
     check_every: int = 0
     patience: int = 2
     save_every: int = 8
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch", "accumulation", "epochs", "patience", "save_every"):
@@ -122,7 +125,7 @@ def train(
             loss = chat.answer_loss(model, batch)
             engine.backward(loss)
             if engine.sync_gradients:
-                engine.clip_grad_norm_(trained, settings.clip)
+                engine.clip_grad_norm_(model.parameters(), settings.clip)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
@@ -181,6 +184,7 @@ class Run:
         self._live = live.Live(self.steps, done=self.done, quiet=self._quiet or not engine.is_main_process)
         began = time.perf_counter()
         try:
+            self._recompute(True)
             if self.done < self.steps and not self.history.stopped_early:
                 for batch in engine.skip_first_batches(loader, self.done * self.settings.accumulation):
                     self.history.tokens += int(batch["attention_mask"].sum())
@@ -189,6 +193,7 @@ class Run:
                         break
         finally:
             self.history.seconds = time.perf_counter() - began
+            self._recompute(False)
             self._live.close()
             machine.give_back()
         if self._best is not None:
@@ -215,6 +220,18 @@ class Run:
         if self._kept and (last or self.done % self.settings.save_every == 0):
             self._save()
         self._live.update(self.history.losses, self.history.checks)
+
+    def _recompute(self, on: bool) -> None:
+        """Gradient checkpointing while the run lasts: transformers' own, of the kind that works with frozen inputs."""
+        if not self.settings.gradient_checkpointing:
+            return
+        plain = self._engine.unwrap_model(self._model)
+        old, new = "gradient_checkpointing", "activation_checkpointing"  # transformers 5.15, and 5.24
+        name = new if hasattr(plain, f"{new}_enable") else old
+        if on:
+            getattr(plain, f"{name}_enable")({"use_reentrant": False})
+        else:
+            getattr(plain, f"{name}_disable")()
 
     def _check(self) -> None:
         loss = mean_loss(self._model, self._validation, pad=self._collate.keywords["pad"], batch=self.settings.batch)
@@ -243,8 +260,9 @@ class Run:
                 print(f"Going on after step {self.done} of {self.steps}, from {self._kept.newest()}.")
 
     def _identity(self, model: Any) -> dict[str, Any]:
-        """What a checkpoint must agree with. `save_every` may change: it changes no result."""
-        settings = {key: value for key, value in dataclasses.asdict(self.settings).items() if key != "save_every"}
+        """What a checkpoint must agree with. What changes no result may change: memory was too small, for example."""
+        free = ("save_every", "gradient_checkpointing")
+        settings = {key: value for key, value in dataclasses.asdict(self.settings).items() if key not in free}
         data = hashlib.sha256(repr((self.examples, self._validation)).encode()).hexdigest()
         names = sorted((name, list(p.shape)) for name, p in model.named_parameters() if p.requires_grad)
         return {**settings, "data": data, "trained": hashlib.sha256(repr(names).encode()).hexdigest()}

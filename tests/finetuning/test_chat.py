@@ -65,6 +65,21 @@ def test_a_batch_is_padded_on_the_left():
     assert batch["labels"].tolist() == [[-100, 6, 7], [-100, -100, 8]]
 
 
+def test_a_batch_is_what_the_librarys_collator_makes(tokenizer):
+    from transformers import DataCollatorForSeq2Seq
+
+    examples = [finetuning.encode(finetuning.messages(row), tokenizer) for row in rows(5)]
+    assert len({len(one["input_ids"]) for one in examples}) > 1, "without padding nothing would be compared"
+    collator = DataCollatorForSeq2Seq(tokenizer, padding=True)
+    before, tokenizer.padding_side = tokenizer.padding_side, "left"
+    try:
+        theirs = collator([dict(one) for one in examples])
+    finally:
+        tokenizer.padding_side = before
+    ours = finetuning.collate(examples, pad=tokenizer.pad_token_id)
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 def test_the_loss_of_one_example_is_the_librarys():
     model = tiny.model()
     for example in tiny.examples(5):

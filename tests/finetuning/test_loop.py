@@ -54,6 +54,24 @@ def test_it_is_a_bare_loop_whether_the_batch_comes_at_once_or_in_parts(accumulat
         torch.testing.assert_close(checkpoints.trained(ours)[name], weight, rtol=1e-3, atol=1e-5)
 
 
+def test_gradient_checkpointing_keeps_less_and_learns_the_same():
+    def measured(on: bool):
+        kept, settings = [], finetuning.Settings(learning_rate=0.01, batch=4, gradient_checkpointing=on)
+        model = tiny.adapted(lora_dropout=0.1)
+        with torch.autograd.graph.saved_tensors_hooks(lambda value: kept.append(value.nbytes) or value, lambda v: v):
+            history = finetuning.train(model, tiny.examples(), settings, quiet=True, pad=2)
+        layers = [layer for layer in model.modules() if hasattr(layer, "gradient_checkpointing")]
+        assert layers and not any(layer.gradient_checkpointing for layer in layers), "it lasts as long as the run"
+        with torch.inference_mode():
+            assert not model(torch.tensor([[5, 9]])).logits.requires_grad
+        return history.losses, checkpoints.trained(model), sum(kept)
+
+    (losses, weights, all_kept), (again, other, few_kept) = measured(False), measured(True)
+    assert again == pytest.approx(losses, rel=1e-6) and few_kept < 0.5 * all_kept
+    for name, weight in weights.items():
+        torch.testing.assert_close(other[name], weight)
+
+
 def test_lora_by_hand_trains_in_it_too():
     model = tiny.model()
     finetuning.add(model, rank=4)
@@ -157,7 +175,7 @@ def test_a_folder_is_of_one_run(tmp_path):
     run(tmp_path)
     with pytest.raises(LabError, match="differs in learning_rate, seed: give another folder, or fresh=True"):
         run(tmp_path, seed=4, learning_rate=0.1)
-    run(tmp_path, save_every=7)  # changes no result
+    run(tmp_path, save_every=7, gradient_checkpointing=True)  # change no result
     model = tiny.adapted()
     with pytest.raises(LabError, match="differs in data"):
         settings = finetuning.Settings(learning_rate=0.01)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 
+import nbformat
 import pytest
 import tiny
 import torch
 
-from labkit import catalogue, families, finetuning
+from labkit import assets, catalogue, families, finetuning
 from labkit.errors import LabError
 
 
@@ -75,6 +77,33 @@ def test_it_computes_what_peft_computes_forwards_and_backwards():
             place, _, which = name.rpartition(".")
             gradient = weights[f"base_model.model.{place}.lora_{which}.default.weight"].grad
             torch.testing.assert_close(parameter.grad, gradient)
+
+
+def lessons_class():
+    """LoRALinear as it stands in lesson 07, which learners copy."""
+    notebook = nbformat.read(assets.notebook_dir() / "07_fine_tuning.ipynb", 4)
+    source = next(cell.source for cell in notebook.cells if "class LoRALinear" in cell.source)
+    body = [part for part in ast.parse(source).body if isinstance(part, ast.ClassDef)]
+    space = {"torch": torch}
+    exec(compile(ast.Module(body, []), "lesson 07", "exec"), space)
+    assert body[0].end_lineno - body[0].lineno < 20
+    return space["LoRALinear"]
+
+
+@pytest.mark.skipif(assets.checkout() is None, reason="notebooks are in a checkout")
+def test_the_lessons_own_class_is_pefts_layer_and_starts_as_the_layer_below():
+    theirs = filled(tiny.adapted()).get_submodule("base_model.model.model.layers.1.self_attn.v_proj")
+    ours, x = lessons_class()(theirs.base_layer, rank=4, alpha=8), torch.randn(3, 32)
+    assert torch.equal(ours(x), theirs.base_layer(x))
+    weights = {"A": theirs.lora_A.default.weight, "B": theirs.lora_B.default.weight}
+    for name, weight in weights.items():
+        getattr(ours, name).data = weight.data.clone()
+    torch.testing.assert_close(ours(x), theirs(x))
+    ours(x).square().sum().backward()
+    theirs(x).square().sum().backward()
+    for name, weight in weights.items():
+        torch.testing.assert_close(getattr(ours, name).grad, weight.grad)
+    assert ours.base.weight.grad is None
 
 
 def test_what_is_added_has_the_rank_that_was_asked_for():

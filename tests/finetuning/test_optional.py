@@ -1,4 +1,4 @@
-"""What lessons offer as optional cells: 4-bit weights below an adapter (QLoRA), and trl's trainer."""
+"""What lessons offer as optional cells: 4-bit weights below an adapter (QLoRA), and trl's trainers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tiny
 import torch
 
 from labkit import finetuning, models, teaching_data
-from labkit.finetuning import adapters
+from labkit.finetuning import adapters, preferences
 
 
 def test_qlora_trains_an_adapter_over_frozen_4_bit_weights(tmp_path):
@@ -75,3 +75,38 @@ def test_trls_trainer_masks_and_learns_the_same_examples(course_cache, tmp_path,
         # trl counts the line break after the end token too.
         assert tokenizer.decode(theirs).rstrip("\n") == tokenizer.decode([t for t in example["labels"] if t != -100])
     assert trainer.train().training_loss > 0
+
+
+def test_dpo_by_hand_has_the_loss_of_trls_trainer(course_cache, tmp_path):
+    pytest.importorskip("trl", reason="trl is not installed: it is the extra `trl`")
+    from datasets import Dataset
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from trl import DPOConfig, DPOTrainer
+
+    tokenizer = AutoTokenizer.from_pretrained(models.ensure())
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    base = LlamaForCausalLM(LlamaConfig(**sizes, vocab_size=len(tokenizer), eos_token_id=2, pad_token_id=2))
+    model = adapters.with_adapter(base, rank=4, alpha=8)
+    for parameter in model.parameters():
+        if parameter.requires_grad:  # with B at zero every margin would be 0
+            parameter.data = torch.randn_like(parameter)
+    rows = [
+        {key: [{"role": role, "content": row[key]}] for key, role in (("prompt", "user"), *_ANSWERS)}
+        for row in teaching_data.load("tone", "train")[:4]
+    ]
+    settings = DPOConfig(str(tmp_path), beta=0.3, use_cpu=True, bf16=False, report_to="none", disable_tqdm=True)
+    trainer = DPOTrainer(model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    model.eval()
+    theirs = trainer.compute_loss(model, trainer.data_collator([trainer.train_dataset[place] for place in range(4)]))
+    pairs = []
+    for row in rows:  # trl counts the line break after the end token too
+        asked = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=True)["input_ids"]
+        whole = [tokenizer.apply_chat_template(row["prompt"] + row[key])["input_ids"] for key, _ in _ANSWERS]
+        pairs.append([{"input_ids": ids, "labels": [-100] * len(asked) + ids[len(asked) :]} for ids in whole])
+    ours = preferences.dpo_loss(*preferences._four(model, pairs, 2), beta=0.3)
+    assert ours.item() != pytest.approx(0.6931, abs=1e-3)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+_ANSWERS = (("chosen", "assistant"), ("rejected", "assistant"))
