@@ -20,7 +20,18 @@ _HOMES = {
 }
 _MODULES = {
     *("assets", "cards", "catalogue", "doctor", "evaluation", "exercises", "families", "finetuning", "hub"),
-    *("inference", "licences", "local", "machine", "memory", "models", "planning", "project", "quantization"),
+    *(
+        "inference",
+        "judging",
+        "licences",
+        "local",
+        "machine",
+        "memory",
+        "models",
+        "planning",
+        "project",
+        "quantization",
+    ),
     *("sampling", "teaching_data", "tokens", "widgets"),
 }
 
