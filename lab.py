@@ -27,14 +27,16 @@ TORCH = "2.13.0"  # the newest version with a CPU build that the stored outputs 
 TORCH_OLDEST = (2, 11)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_BYTES = 3000000000
-EXTRAS = {"test": ["test", "site", "platforms"], "site": ["site"]}  # what a command needs beyond the course
+# What a command needs beyond the course.
+EXTRAS = {"test": ["test", "site", "demos", "platforms"], "site": ["site"], "demos": ["demos"]}
 HELP = """usage: python lab.py [COMMAND] [options]
 
   python lab.py            set everything up, fetch the model, open the course in JupyterLab
   python lab.py test       the same set-up, then every test, every notebook compared with its stored outputs
   python lab.py setup      the set-up alone
 
-Other commands: doctor, lessons, progress, reset 05, serve, hub, gateway, bench, fetch FOLDER, clean, site, run, lint.
+Other commands: doctor, lessons, progress, reset 05, serve, hub, gateway, bench, fetch FOLDER, clean,
+site, demos, run, lint.
 `python lab.py COMMAND --help` explains one of them.
 
   --no-browser, --port N   for `lab`: print the address, use this port

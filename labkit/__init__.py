@@ -20,7 +20,7 @@ _HOMES = {
 }
 _MODULES = {
     *("assets", "cards", "catalogue", "doctor", "evaluation", "exercises", "families", "finetuning", "hub"),
-    *("inference", "licences", "local", "machine", "memory", "models", "planning", "progress", "project"),
+    *("inference", "judging", "licences", "local", "machine", "memory", "models", "planning", "progress", "project"),
     *("quantization", "sampling", "teaching_data", "tokens", "widgets"),
 }
 

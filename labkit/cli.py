@@ -31,6 +31,7 @@ COMMANDS = {
     "hub": ("labkit.classroom.hub:hub", "run a small Hub on this machine"),
     "gateway": ("labkit.classroom.gateway:gateway", "answer for Inference Providers on this machine, or for a class"),
     "fetch": ("labkit.fetch:fetch", "fill a folder for a room without internet"),
+    "demos": ("labkit.demos:demos", "open the widgets as pages without code, for a projector or a stand"),
     "site": ("labkit.site:site", "build the course's website from the stored outputs"),
     "bench": ("labkit.bench:bench", "measure speed, start-up and memory on this machine"),
     "clean": ("labkit.work:clean", "give the disk space of the course cache back"),

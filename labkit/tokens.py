@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,15 @@ from labkit.errors import LabError
 
 if TYPE_CHECKING:
     import pandas
+
+# One sentence in the languages of lesson 01.
+SENTENCES = {
+    "English": "Every child has the right to learn to read and write.",
+    "Spanish": "Todos los niños tienen derecho a aprender a leer y escribir.",
+    "German": "Jedes Kind hat das Recht, lesen und schreiben zu lernen.",
+    "Turkish": "Her çocuğun okuma ve yazma öğrenme hakkı vardır.",
+    "Hindi": "हर बच्चे को पढ़ना और लिखना सीखने का अधिकार है।",
+}
 
 
 @dataclass(frozen=True)
@@ -31,14 +41,16 @@ class Token:
     special: bool = False
 
 
-def pieces(text: str, tokenizer: Any) -> list[Token]:
+def pieces(text: str, tokenizer: Any, *, most: int | None = None) -> list[Token]:
     """The tokens of `text`, without any that the tokenizer adds by itself; their bytes, joined, are the text's.
+
+    With `most`, only so many from the beginning: a long text is counted faster than it is described.
 
     A vocabulary may lack a byte (SmolLM2's lacks most control characters): the model never sees it, nor do you here.
     SentencePiece tokenizers often begin with a space of their own. Raises LabError for another kind of tokenizer.
     """
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return [describe(token, tokenizer) for token in ids]
+    return [describe(token, tokenizer) for token in ids[:most]]
 
 
 def describe(token: int, tokenizer: Any) -> Token:
@@ -101,7 +113,21 @@ class Counts:
 
 def count(text: str, tokenizer: Any) -> Counts:
     """How long a text is, in words (split at spaces), characters, UTF-8 bytes and tokens."""
-    return Counts(len(text.split()), len(text), len(text.encode()), len(pieces(text, tokenizer)))
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return Counts(len(text.split()), len(text), len(text.encode()), len(ids))
+
+
+def by_language(tokenizer: Any, sentences: Mapping[str, str] = SENTENCES) -> pandas.DataFrame:
+    """What one sentence takes in several languages, one row each: tokens, words, tokens_per_word and times.
+
+    `times` is relative to the first language: services charge by the token, so it is also the relative cost.
+    """
+    import pandas
+
+    sizes = {language: count(text, tokenizer) for language, text in sentences.items()}
+    first = next(iter(sizes.values())).tokens
+    rows = {name: (size.tokens, size.words, size.tokens_per_word, size.tokens / first) for name, size in sizes.items()}
+    return pandas.DataFrame.from_dict(rows, orient="index", columns=["tokens", "words", "tokens_per_word", "times"])
 
 
 def _readable(raw: bytes) -> str:

@@ -21,7 +21,7 @@ def test_ratio_is_of_pairs():
 
 
 def test_an_unknown_section_names_the_known_ones():
-    sections = "startup, decode, hub, gateway, quantization, finetuning, lessons"
+    sections = "startup, decode, hub, gateway, widgets, quantization, finetuning, lessons"
     with pytest.raises(LabError, match=f"choose from {sections}"):
         bench.bench(["speed"])
 
@@ -100,3 +100,13 @@ def test_startup_as_json(course_cache, capsys):
     assert rows["import labkit"]["loads_torch"] is False
     assert rows["labkit.start() warm"]["loads_torch"] is False
     assert all(row["lowest_s"] <= row["median_s"] <= row["highest_s"] for row in rows.values())
+
+
+@pytest.mark.slow
+def test_every_widget_is_timed(course_cache):
+    from labkit import widgets
+    from labkit.bench import widgets as section
+
+    rows = section.run(quick=True).rows
+    assert len({row["widget"] for row in rows}) == len(widgets.__all__)
+    assert all(0 < row["median_ms"] <= row["highest_ms"] for row in rows)

@@ -37,6 +37,7 @@ version = "1"
 dependencies = []
 [project.optional-dependencies]
 lab = []
+demos = []
 site = []
 test = ["extra-for-tests"]
 """
@@ -52,7 +53,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         wheel.writestr("open_models_lab.pth", os.getcwd())
         info = "open_models_lab-1.dist-info/"
         wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: open-models-lab\\nVersion: 1\\n"
-                       "Provides-Extra: lab\\nProvides-Extra: site\\nProvides-Extra: test\\n"
+                       "Provides-Extra: lab\\nProvides-Extra: demos\\nProvides-Extra: site\\nProvides-Extra: test\\n"
                        "Requires-Dist: extra-for-tests; extra == 'test'\\n")
         wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(info + "RECORD", "")

@@ -18,9 +18,9 @@ LAYERS = [
     {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing", "spending", "cards"},
     {"classroom", "models", "conversion", "privacy", "hub"},
     {"local", "sampling", "families", "inference", "quantization", "evaluation"},
-    {"finetuning", "project"},
+    {"finetuning", "project", "judging"},
     {"exercises", "widgets", "progress"},
-    {"session", "doctor", "rehearsal", "authoring", "work", "fetch", "bench", "cli", "site"},
+    {"session", "doctor", "rehearsal", "authoring", "work", "fetch", "bench", "cli", "site", "demos"},
 ]
 # `progress.summary` counts the exercises, and an outcome is recorded in the progress: one layer, two directions.
 

@@ -60,6 +60,22 @@ def test_special_tokens_are_marked(tokenizer):
     assert [token.special for token in tokens.pieces("<|im_end|>x", tokenizer)] == [True, False]
 
 
+def test_the_first_pieces_of_a_long_text(tokenizer):
+    text = "Straße 🙂 " * 50
+    assert tokens.pieces(text, tokenizer, most=7) == tokens.pieces(text, tokenizer)[:7]
+
+
+def test_a_sentence_costs_more_in_other_languages(tokenizer):
+    table = tokens.by_language(tokenizer)
+    assert table.index.tolist() == list(tokens.SENTENCES) and table.times["English"] == 1
+    for language, row in table.iterrows():
+        count = tokens.count(tokens.SENTENCES[language], tokenizer)
+        assert (row.tokens, row.words, row.tokens_per_word) == (count.tokens, count.words, count.tokens_per_word)
+        assert row.times == pytest.approx(count.tokens / table.tokens["English"])
+    assert table.times["Hindi"] > 3  # as lesson 01 says
+    assert tokens.by_language(tokenizer, {"a": "one", "b": "one one one"}).times.tolist() == [1.0, 3.0]
+
+
 def test_counts_and_table(tokenizer):
     count = tokens.count("Straße 🙂", tokenizer)
     assert (count.words, count.characters, count.bytes, count.tokens, count.tokens_per_word) == (2, 8, 12, 4, 2.0)

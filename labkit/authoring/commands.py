@@ -155,7 +155,7 @@ def test(argv: list[str]) -> int:
         "pytest",
         *_notebook_options(options.lax),
         "-m",
-        FAST if options.fast else "not network",
+        FAST if options.fast else "not network and not weekly",
     ]
     targets = _targets(root, numbers, fast=options.fast)
     given = [word for word in rest if not word.startswith("-") and (root / word.split("::")[0]).exists()]

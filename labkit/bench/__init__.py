@@ -23,6 +23,7 @@ SECTIONS = {
     "decode": "prefill and decode: labkit, bare transformers and llama.cpp",
     "hub": "the local Hub: a large file, and searches over 200 repositories",
     "gateway": "the inference gateway against the bare model server",
+    "widgets": "how soon a widget answers: a control moved, the first piece of an answer",
     "quantization": "size, memory, speed, perplexity and tasks of every method that works here (minutes)",
     "finetuning": "five seeds of lesson 07, the loop against a bare one, stored curves (half an hour)",
     "lessons": "each lesson, end to end: seconds and peak memory",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit import judging
 from labkit.exercises.engine import Coded, expect, is_close, number_of
 from labkit.exercises.questions import Open
 
@@ -109,7 +110,8 @@ choices = "ABAABB"
         expect(len(letters) == len(_ROUNDS) and set(letters) <= {"A", "B"}, "choices should have six letters, A or B.")
         votes: dict[int, list[bool]] = {}
         for (pair, plain_first), letter in zip(_ROUNDS, letters, strict=True):
-            votes.setdefault(pair, []).append((letter == "A") == plain_first)
+            vote = judging.Vote(plain_first, "left" if letter == "A" else "right")
+            votes.setdefault(pair, []).append(vote.winner == "first")
         split = [_ANSWERS[pair][0] for pair, (one, other) in votes.items() if one != other]
         expect(
             not split,

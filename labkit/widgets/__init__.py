@@ -1,6 +1,7 @@
 """The course's widgets. Each is one call that ends a cell, with the plain function that it wraps beside it."""
 
 from labkit.widgets.api_playground import api_playground
+from labkit.widgets.arena import arena
 from labkit.widgets.break_even import break_even
 from labkit.widgets.chat import chat
 from labkit.widgets.hub_search import hub_search
@@ -14,6 +15,7 @@ from labkit.widgets.token_explorer import token_explorer
 
 __all__ = [
     "api_playground",
+    "arena",
     "break_even",
     "chat",
     "hub_search",

@@ -16,6 +16,8 @@ from labkit.errors import LabError
 
 # Half-transparent colours and the page's own text colour read well on light and dark pages and in print.
 TEXT = "color:var(--jp-content-font-color1,inherit);font-family:var(--jp-content-font-family,sans-serif)"
+# Browsers leave backgrounds out when they print: here they are the bars and the chips.
+PRINTED = "-webkit-print-color-adjust:exact;print-color-adjust:exact"
 MONO = "font-family:var(--jp-code-font-family,monospace)"
 TINTS = ("rgba(66,133,244,.22)", "rgba(251,140,0,.22)", "rgba(15,157,88,.22)")
 FAINT = "opacity:.7"
@@ -48,7 +50,7 @@ def panel() -> ipywidgets.HTML:
 
 def block(inner: str, style: str = "") -> str:
     """HTML in the page's own type; a screen reader announces its changes."""
-    return f'<div style="{TEXT};{style}" aria-live="polite">{inner}</div>'
+    return f'<div style="{TEXT};{PRINTED};{style}" aria-live="polite">{inner}</div>'
 
 
 def escape(text: str, *, visible_spaces: bool = False) -> str:
@@ -63,6 +65,18 @@ def problem(error: BaseException) -> str:
     text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
     style = "border-left:4px solid #d93025;padding:4px 10px;margin:4px 0"
     return block(f"<b>That did not work.</b> {escape(text)}", style)
+
+
+def working(output: ipywidgets.HTML) -> None:
+    """Say that an answer takes a moment. It is on the page before the work begins, which then keeps the kernel busy."""
+    output.value = block(f'<p style="{FAINT}">working ...</p>')
+
+
+def require_short(text: str, tokenizer: Any, most: int) -> None:
+    """LabError for a text that would keep the kernel, and so the widget, busy for long: nothing could stop it."""
+    count = len(tokenizer(text)["input_ids"])
+    if count > most:
+        raise LabError(f"This text has {count:,} tokens, and the widget takes {most:,} at most: shorten it.")
 
 
 def refresh(output: ipywidgets.HTML, render: Callable[[], str]) -> Callable[..., None]:

@@ -25,7 +25,7 @@ def hub_search(text: str = "", *, free_gb: float | None = None) -> base.View:
     """Fields for what a model must be, and bars of what fits; the same table as `labkit.hub.search(text, ...)`.
 
     `free_gb` is what may be used, in GB: what is free on this machine unless given. A search asks the Hub once, when
-    the button is pressed or a field changes; the precision and the memory only draw anew.
+    a field changes; the precision and the memory only draw anew.
     """
     if free_gb is None:
         free_gb = round(planning.free_bytes(machine.detect()) / 1e9, 1)
@@ -41,6 +41,7 @@ def hub_search(text: str = "", *, free_gb: float | None = None) -> base.View:
     output, found = base.panel(), {}
 
     def ask() -> str:
+        base.working(output)
         found["table"] = hub.search(
             controls["text"].value.strip(),
             licence=controls["licence"].value or None,

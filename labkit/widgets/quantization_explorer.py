@@ -7,17 +7,21 @@ from typing import Any
 import ipywidgets
 
 from labkit import quantization
+from labkit.errors import LabError
 from labkit.widgets import base
 
 _BLOCKS = {"whole tensor": None, "row": "channel", "256": 256, "128": 128, "64": 64, "32": 32, "16": 16}
 _BINS = 48
+_MOST = 4_000_000  # more would take seconds for each move of a control
 
 
 def quantization_explorer(weights: Any, *, bits: int = 4, block: int | str | None = 64) -> base.View:
     """Histograms of `weights` before and after, with error and cost; the same numbers as `labkit.quantization.absmax`.
 
-    `weights` is a matrix, such as a linear layer's: half a million numbers answer at once, many millions do not.
+    `weights` is a matrix, such as a linear layer's. LabError for more than four million numbers: take some rows.
     """
+    if weights.numel() > _MOST:
+        raise LabError(f"These are {weights.numel():,} weights, too many for a widget: take some rows, weights[:256].")
     names = {value: name for name, value in _BLOCKS.items()}
     controls = {
         "bits": base.control(ipywidgets.IntSlider, "Bits", bits, min=2, max=8),

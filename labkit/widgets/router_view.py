@@ -9,7 +9,7 @@ import ipywidgets
 from labkit import families
 from labkit.widgets import base
 
-_MOST = 200  # tokens; more would make the page slow
+_MOST = 200  # tokens; more would make the model and the page slow
 
 
 def router_view(mixtral: Any, tokenizer: Any, text: str = "The lighthouse keeper counted 12 ships.") -> base.View:
@@ -24,6 +24,8 @@ def router_view(mixtral: Any, tokenizer: Any, text: str = "The lighthouse keeper
 
     def render() -> str:
         if known.get("text") != entry.value:
+            base.require_short(entry.value, tokenizer, _MOST)
+            base.working(output)
             known.update(text=entry.value, table=families.router_choices(mixtral, tokenizer, entry.value))
         return _render(known["table"], layer.value, mixtral.config.num_local_experts)
 
@@ -36,11 +38,10 @@ def router_view(mixtral: Any, tokenizer: Any, text: str = "The lighthouse keeper
 
 def _render(table: Any, layer: int, experts: int) -> str:
     rows = table[table.layer == layer]
-    chips = "".join(_chip(row) for row in rows.head(_MOST).itertuples())
-    more = f"<p>... and {len(rows) - _MOST:,} more</p>" if len(rows) > _MOST else ""
+    chips = "".join(_chip(row) for row in rows.itertuples())
     counts = {number: sum(number in chosen for chosen in rows.experts) for number in range(experts)}
     load = ", ".join(f"expert {number}: {count}" for number, count in counts.items())
-    return base.block(f"<p><b>Layer {layer}</b>, tokens sent to each expert: {load}</p><div>{chips}</div>{more}")
+    return base.block(f"<p><b>Layer {layer}</b>, tokens sent to each expert: {load}</p><div>{chips}</div>")
 
 
 def _chip(row: Any) -> str:

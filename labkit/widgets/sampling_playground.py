@@ -10,6 +10,7 @@ from labkit import sampling
 from labkit.widgets import base
 
 _SHOWN = 12
+_MOST = 500  # tokens of a prompt
 
 
 def sampling_playground(model: Any, tokenizer: Any, prompt: str = "The capital of France is") -> base.View:
@@ -29,6 +30,8 @@ def sampling_playground(model: Any, tokenizer: Any, prompt: str = "The capital o
 
     def render() -> str:
         if known.get("prompt") != entry.value:
+            base.require_short(entry.value, tokenizer, _MOST)
+            base.working(output)
             known.update(prompt=entry.value, logits=sampling.next_logits(model, tokenizer, entry.value))
         return _render(known["logits"], tokenizer, _settings(sliders))
 

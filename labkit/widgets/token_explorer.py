@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import ipywidgets
@@ -13,25 +14,48 @@ _MOST = 1500  # more pieces than this would make the page slow
 
 
 def token_explorer(tokenizer: Any, text: str = "Unbelievable! 2026 tokens cost 3.50 €") -> base.View:
-    """Type a text and see its tokens; the same facts as `labkit.tokens.table(text, tokenizer)`."""
+    """Type a text and see its tokens; the same facts as `labkit.tokens.table(text, tokenizer)`.
+
+    A box adds what one sentence costs in several languages: `labkit.tokens.by_language(tokenizer)`.
+    """
     entry = base.control(ipywidgets.Textarea, "Text", text, rows=3)
     details = ipywidgets.Checkbox(value=False, description="Show the bytes of each token", indent=False)
+    languages = ipywidgets.Checkbox(value=False, description="Compare the cost of languages", indent=False)
     output = base.panel()
-    update = base.refresh(output, lambda: _render(entry.value, tokenizer, details.value))
-    entry.observe(update, "value")
-    details.observe(update, "value")
+    compared = functools.cache(lambda: _languages(tokens.by_language(tokenizer)))
+    update = base.refresh(
+        output, lambda: _render(entry.value, tokenizer, details.value, compared() if languages.value else "")
+    )
+    for control in (entry, details, languages):
+        control.observe(update, "value")
     update()
-    return base.View("Token explorer", [entry, details, output], text=entry, details=details, output=output)
+    parts = {"text": entry, "details": details, "languages": languages, "output": output}
+    return base.View("Token explorer", [entry, details, languages, output], **parts)
 
 
-def _render(text: str, tokenizer: Any, details: bool) -> str:
-    found = tokens.pieces(text, tokenizer)
+def _render(text: str, tokenizer: Any, details: bool, below: str) -> str:
+    found = tokens.pieces(text, tokenizer, most=_MOST)
     count = tokens.count(text, tokenizer)
-    chips = "".join(_chip(place, token, details) for place, token in enumerate(found[:_MOST]))
-    more = f"<p>... and {len(found) - _MOST:,} more</p>" if len(found) > _MOST else ""
-    sizes = f"<b>{count.tokens:,} tokens</b> · {count.words:,} words · {count.characters:,} characters"
+    chips = "".join(_chip(place, token, details) for place, token in enumerate(found))
+    more = f"<p>... and {count.tokens - _MOST:,} more</p>" if count.tokens > _MOST else ""
+    plural = "s" * (count.tokens != 1)
+    sizes = f"<b>{count.tokens:,} token{plural}</b> · {count.words:,} words · {count.characters:,} characters"
     ratio = f" · {count.tokens_per_word:.2f} tokens a word" if count.words else ""
-    return base.block(f"<p>{sizes} · {count.bytes:,} bytes{ratio}</p><div>{chips}</div>{more}")
+    return base.block(f"<p>{sizes} · {count.bytes:,} bytes{ratio}</p><div>{chips}</div>{more}{below}")
+
+
+def _languages(table: Any) -> str:
+    """A bar a language. Its number stands beside it, so that the bar is not the only sign."""
+    most = table.times.max()
+    lines = "".join(
+        f'<tr><td style="width:18%;text-align:right">{base.escape(language)}</td><td style="padding:0 8px">'
+        f'<div style="height:14px;width:{100 * row.times / most:.1f}%;background:rgba(66,133,244,.75);'
+        f'border-radius:2px"></div></td><td style="width:42%">{row.tokens:.0f} tokens, {row.tokens_per_word:.1f} a '
+        f"word: <b>{row.times:.1f} times the cost</b></td></tr>"
+        for language, row in table.iterrows()
+    )
+    head = f"<p>One sentence (<i>{base.escape(tokens.SENTENCES['English'])}</i>) in {len(table)} languages:</p>"
+    return f'{head}<table style="width:100%;border-collapse:collapse;{base.TEXT}">{lines}</table>'
 
 
 def _chip(place: int, token: tokens.Token, details: bool) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labkit import assets
+from labkit import assets, work
 
 # No background requests: what is left is what the page itself asks for, and the tests look at that.
 CHROMIUM_FLAGS = [
@@ -31,11 +31,11 @@ RUN_SECONDS = 400
 
 
 def learners_folder(folder: Path, notebooks: list[Path]) -> Path:
-    """`work/` with copies of the notebooks, and the pictures where the lessons look for them."""
+    """`work/` with copies of the notebooks, as learners get them, and the pictures where the lessons look for them."""
     (folder / "work").mkdir(parents=True)
     shutil.copytree(assets.path("figures"), folder / "assets" / "figures")
     for notebook in notebooks:
-        shutil.copyfile(notebook, folder / "work" / notebook.name)
+        work._place(notebook, folder / "work" / notebook.name)
     return folder
 
 

@@ -10,33 +10,36 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import nbformat
 
 from labkit import assets
+from tests.browser import moves
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
 START = (
-    "import labkit, labkit.families, labkit.widgets\nlab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"
+    "from functools import partial\n\nimport labkit, labkit.families, labkit.widgets\n"
+    "lab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"
 )
-QUESTION_HERE = "Ask something, then press Enter"
 WIDGETS = {
-    "widget-token-explorer": "labkit.widgets.token_explorer(tokenizer)",
-    "widget-sampling-playground": "labkit.widgets.sampling_playground(model, tokenizer, 'Once upon a time')",
-    "widget-chat": "labkit.widgets.chat(model, tokenizer)",
-    "widget-quantization-explorer": (
-        "labkit.widgets.quantization_explorer(model.model.layers[10].mlp.down_proj.weight[:256])"
-    ),
-    "widget-memory-planner": "labkit.widgets.memory_planner('mistral-7b', free_gb=16)",
-    "widget-lora-explorer": "labkit.widgets.lora_explorer('llama-2-7b', rank=64)",
-    "widget-licence-explorer": "labkit.widgets.licence_explorer(use='train_another_model_on_outputs')",
-    "widget-break-even": "labkit.widgets.break_even()",
-    "widget-router-view": "labkit.widgets.router_view(labkit.families.as_mixtral(model), tokenizer)",
-    "widget-hub-search": "labkit.widgets.hub_search(free_gb=8)",
-    "widget-api-playground": (
+    "token_explorer": "labkit.widgets.token_explorer(tokenizer)",
+    "sampling_playground": "labkit.widgets.sampling_playground(model, tokenizer, 'Once upon a time')",
+    "chat": "labkit.widgets.chat(model, tokenizer)",
+    "quantization_explorer": "labkit.widgets.quantization_explorer(model.model.layers[10].mlp.down_proj.weight[:256])",
+    "memory_planner": "labkit.widgets.memory_planner('mistral-7b', free_gb=16)",
+    "lora_explorer": "labkit.widgets.lora_explorer('llama-2-7b', rank=64)",
+    "licence_explorer": "labkit.widgets.licence_explorer(use='train_another_model_on_outputs')",
+    "break_even": "labkit.widgets.break_even()",
+    "router_view": "labkit.widgets.router_view(labkit.families.as_mixtral(model), tokenizer)",
+    "hub_search": "labkit.widgets.hub_search(free_gb=8)",
+    "api_playground": (
         "from huggingface_hub import InferenceClient\n"
         "labkit.widgets.api_playground(InferenceClient(provider='auto'), lab.model.repo_id)"
+    ),
+    "arena": (
+        "cool = partial(labkit.local.stream, model=model, tokenizer=tokenizer, max_new_tokens=60)\n"
+        "warm = partial(cool, temperature=1.5, seed=1)\n"
+        "labkit.widgets.arena({'temperature 0': cool, 'temperature 1.5': warm}, seed=4)"
     ),
 }
 
@@ -46,14 +49,6 @@ def widget_notebook(file: Path) -> None:
     cells = [nbformat.v4.new_code_cell(source) for source in (START, *WIDGETS.values())]
     kernel = {"name": "python3", "display_name": "Python 3"}  # without it JupyterLab asks which one
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), file)
-
-
-def ask(page: Any, question: str) -> None:
-    """Type a question into the chat and press Enter."""
-    entry = page.get_by_placeholder(QUESTION_HERE)
-    entry.scroll_into_view_if_needed()
-    entry.fill(question)
-    entry.press("Enter")
 
 
 def main(arguments: list[str]) -> int:
@@ -71,19 +66,23 @@ def main(arguments: list[str]) -> int:
 
 
 def _widgets(lab: Lab, target: Path) -> None:
-    with lab.page("widgets.ipynb", width=1000, height=3200) as page:
+    with lab.page("widgets.ipynb", width=1000, height=3800) as page:
         lab.run_all(page)
-        page.get_by_role("slider").first.wait_for()
-        page.get_by_placeholder(QUESTION_HERE).wait_for()
-        for _ in range(8):
-            page.get_by_role("slider").nth(1).press("ArrowRight")  # top-k 8, so that the picture shows a cut
-        ask(page, "What is the capital of France?")
-        page.get_by_text("done:").wait_for(timeout=60_000)
-        page.get_by_role("button", name="Ask both").click()
-        page.get_by_text("if it were gpt-4o").nth(1).wait_for(timeout=60_000)
+        views = dict(zip(WIDGETS, page.locator(".labkit-view").all(), strict=True))
+        views["token_explorer"].get_by_text("Compare the cost of languages").click()
+        moves.press(views["sampling_playground"], 1, "ArrowRight", 8)  # top-k 8, so that the picture shows a cut
+        moves.ask(views["chat"], "What is the capital of France?")
+        moves.shows(views["chat"], "done:", timeout=moves.SLOW)
+        views["api_playground"].get_by_role("button", name="Ask both").click()
+        views["api_playground"].get_by_text("if it were gpt-4o").nth(1).wait_for(timeout=moves.SLOW)
+        for choice in ("Left is better", "Right is better", "Tie"):
+            views["arena"].get_by_role("button", name="Ask both").click()
+            moves.shows(views["arena"], "Which one is better?", timeout=moves.SLOW)
+            views["arena"].get_by_role("button", name=choice).click()
+            moves.shows(views["arena"], "You chose")
         time.sleep(1)
-        for name, view in zip(WIDGETS, page.locator(".labkit-view").all(), strict=True):
-            view.screenshot(path=target / f"{name}.png")
+        for name, view in views.items():
+            view.screenshot(path=target / f"widget-{name.replace('_', '-')}.png")
 
 
 def _course(lab: Lab, target: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 
 import labkit.widgets
 from labkit import quantization
+from labkit.errors import LabError
 
 WEIGHTS = torch.randn(64, 256, generator=torch.Generator().manual_seed(1)) / 10
 
@@ -53,6 +54,11 @@ def test_the_bars_before_stay_and_those_after_become_few():
 def test_nonsense_is_said_in_words():
     view = labkit.widgets.quantization_explorer(torch.tensor([[float("nan")]]))
     assert "That did not work.</b> There is nothing to quantize" in html(view)
+
+
+def test_more_weights_than_answer_at_once_are_refused_in_words():
+    with pytest.raises(LabError, match="take some rows"):
+        labkit.widgets.quantization_explorer(torch.zeros(2001, 2000))
 
 
 @pytest.mark.parametrize("weights", [torch.zeros(2, 4), torch.ones(1, 1)])

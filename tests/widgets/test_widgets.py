@@ -7,7 +7,7 @@ import time
 import pytest
 
 import labkit.widgets
-from labkit import local
+from labkit import local, tokens
 from labkit.errors import LabError
 from labkit.widgets import base
 
@@ -32,6 +32,35 @@ def test_token_explorer_follows_the_text(pair):
     assert "3c" in view.parts["output"].value
     view.parts["text"].value = ""
     assert "<b>0 tokens</b>" in view.parts["output"].value
+
+
+def test_token_explorer_compares_the_cost_of_languages(pair):
+    view = labkit.widgets.token_explorer(pair[1], text="one two")
+    assert "times the cost" not in view.parts["output"].value
+    view.parts["languages"].value = True
+    html = view.parts["output"].value
+    for language, row in tokens.by_language(pair[1]).iterrows():
+        assert f">{language}</td>" in html and f"<b>{row.times:.1f} times the cost</b>" in html
+    view.parts["text"].value = "three"
+    assert "<b>1 token</b>" in view.parts["output"].value and "times the cost" in view.parts["output"].value
+
+
+def test_a_text_that_would_take_long_is_said_at_once(pair, monkeypatch):
+    view = labkit.widgets.sampling_playground(*pair)
+    monkeypatch.setattr(type(pair[0]), "forward", lambda *_, **__: pytest.fail("the model ran"))
+    view.parts["prompt"].value = "sea " * 501
+    assert "tokens, and the widget takes 500 at most: shorten it." in view.parts["output"].value
+
+
+def test_work_is_announced_before_it_begins(pair, monkeypatch):
+    view, seen = labkit.widgets.sampling_playground(*pair), []
+    view.parts["output"].observe(lambda change: seen.append(change["new"]), "value")
+    view.parts["prompt"].value = "Once upon a time"
+    assert len(seen) == 2 and "working ..." in seen[0] and "tokens can be drawn" in seen[1]
+
+
+def test_what_is_drawn_is_printed_and_announced():
+    assert "print-color-adjust:exact" in base.block("x") and 'aria-live="polite"' in base.block("x")
 
 
 def test_a_very_long_text_is_cut_in_the_view_only(pair):
