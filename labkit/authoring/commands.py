@@ -170,7 +170,8 @@ def _notebook_options(lax: bool) -> list[str]:
 
     mode = "--nbval-lax" if lax else "--nbval"
     strict = ["-p", "labkit.authoring.strict"]  # named: a notebook outside the checkout is compared strictly, too
-    return [*strict, mode, "--nbval-current-env", f"--nbval-sanitize-with={SANITIZER}", "--nbval-cell-timeout=300"]
+    limits = ["--nbval-cell-timeout=300", "--labkit-binder"]
+    return [*strict, mode, "--nbval-current-env", f"--nbval-sanitize-with={SANITIZER}", *limits]
 
 
 def _targets(root: Path, numbers: list[str], *, fast: bool) -> list[str]:
