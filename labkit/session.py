@@ -6,16 +6,14 @@ Local is the default: nothing is needed, and outputs match the text. Live is ask
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit import catalogue, hub, machine, models, network, planning
+from labkit import catalogue, compatibility, hub, machine, models, network, planning
 from labkit.errors import LabError
 
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
@@ -92,10 +90,7 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
     os.environ.update(_settings(mode, entry))
-    # peft imports bitsandbytes, which on some CPUs warns that a faster kernel could be fetched.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    # peft 0.21 still asks for a name that transformers 5.23 has renamed, and a learner can do nothing about it.
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    compatibility.step_around()
     if mode == "local":
         _connect(lesson)
     dtype = models.dtype_for(entry, here)

@@ -89,7 +89,6 @@ def test_the_setup_cell_installs_the_course_and_replaces_nothing(installed):
     assert installed["errors"] == []
     assert installed["where"].split() == ["google.colab._shell", "colab"]
     assert installed["setup"].splitlines()[-1].startswith("Lesson 00 · local world · ")
-    assert "restart" not in installed["setup"]
     before, after = installed["before"], installed["after"]
     assert {name: after.get(name) for name in before} == before
     assert json.loads(installed["changed"]) == []
