@@ -128,7 +128,7 @@ def usable_cores(root: Path = CGROUP) -> int:
 def _quota(root: Path) -> float | None:
     """Cores that cgroup v2 (`cpu.max`) or v1 (`cpu.cfs_quota_us`) allows, or None."""
     quotas = []
-    for folder in _cgroup_folders(root, "cpu"):
+    for folder in cgroup_folders(root, "cpu"):
         text = _read(folder / "cpu.max").split() or [
             _read(folder / "cpu.cfs_quota_us"),
             _read(folder / "cpu.cfs_period_us"),
@@ -141,7 +141,7 @@ def _quota(root: Path) -> float | None:
 def cgroup_memory(root: Path = CGROUP) -> tuple[int | None, int]:
     """The tightest memory limit over this process, in bytes, and what is used of it; (None, 0) without a limit."""
     tightest: tuple[int | None, int] = (None, 0)
-    for folder in _cgroup_folders(root, "memory"):
+    for folder in cgroup_folders(root, "memory"):
         limit = _read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes")
         used = _read(folder / "memory.current") or _read(folder / "memory.usage_in_bytes")
         # cgroup v1 writes "no limit" as a number near 2^63.
@@ -152,7 +152,7 @@ def cgroup_memory(root: Path = CGROUP) -> tuple[int | None, int]:
     return tightest
 
 
-def _cgroup_folders(root: Path, controller: str) -> list[Path]:
+def cgroup_folders(root: Path, controller: str) -> list[Path]:
     """The cgroup folders that limit this process: its own and all above it, in v2 and in v1."""
     folders = [root, root / controller]
     for line in _read(Path("/proc/self/cgroup")).splitlines():

@@ -6,16 +6,14 @@ Local is the default: nothing is needed, and outputs match the text. Live is ask
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit import cache, catalogue, hub, machine, models, network, planning
+from labkit import cache, catalogue, compatibility, hub, machine, models, network, planning
 from labkit.errors import LabError
 
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
@@ -92,13 +90,7 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
     os.environ.update(_settings(mode, entry))
-    # peft imports bitsandbytes, which on some CPUs warns that a faster kernel could be fetched.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    # peft 0.21 still asks for a name that transformers 5.23 has renamed, and a learner can do nothing about it.
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-    # transformers 5.24 calls `past_key_values` `cache`. Colab's 5.15 knows the old name only, and so do the lessons.
-    warnings.filterwarnings("ignore", "`past_key_values` is deprecated", FutureWarning)
-    logging.getLogger("transformers.utils.generic").addFilter(_without_renamed_cache)
+    compatibility.step_around()
     if mode == "local":
         _connect(lesson)
     dtype = models.dtype_for(entry, here)
@@ -111,11 +103,6 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     if here.platform == "colab" and not (cache.root() / "progress.json").exists():
         print("This is a new machine: labkit.progress.upload() brings your earlier progress back.")
     return lab
-
-
-def _without_renamed_cache(record: logging.LogRecord) -> bool:
-    """For logging: everything but the words about the KV cache's new name."""
-    return "`past_key_values`/`cache_params` are deprecated" not in record.getMessage()
 
 
 def _connect(lesson: str) -> None:

@@ -13,9 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from labkit import compatibility
+
 # A shell that starts the tests in the background has SIGINT ignored, in all their children too: some tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What a lesson's set-up cell does, tests that use peft on their own need too.
+compatibility.step_around()
 
 # What the person who runs the tests has set; `_own_cache` takes it away before each test.
 REAL_CACHE = os.environ.get("LABKIT_CACHE")

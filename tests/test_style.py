@@ -14,7 +14,7 @@ ROOT = assets.CHECKOUT
 
 # From the ground up; a module may import its own layer and those below it, at any level of nesting.
 LAYERS = [
-    {"errors", "assets", "cache", "network", "bars", "teaching_data"},
+    {"errors", "assets", "cache", "compatibility", "network", "bars", "teaching_data"},
     {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing", "spending", "cards"},
     {"classroom", "models", "conversion", "privacy", "hub"},
     {"local", "sampling", "families", "inference", "quantization", "evaluation"},

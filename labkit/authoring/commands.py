@@ -162,6 +162,7 @@ def test(argv: list[str]) -> int:
     if not given:
         _ensure_model()
         _ensure_torchao(skip=options.fast)
+        _ensure_colab(skip=options.fast or options.lax or bool(numbers))
     return subprocess.run([*command, *([] if given else targets), *rest], cwd=root, env=_environment(root)).returncode
 
 
@@ -170,7 +171,8 @@ def _notebook_options(lax: bool) -> list[str]:
 
     mode = "--nbval-lax" if lax else "--nbval"
     strict = ["-p", "labkit.authoring.strict"]  # named: a notebook outside the checkout is compared strictly, too
-    return [*strict, mode, "--nbval-current-env", f"--nbval-sanitize-with={SANITIZER}", "--nbval-cell-timeout=300"]
+    limits = ["--nbval-cell-timeout=300", "--labkit-binder"]
+    return [*strict, mode, "--nbval-current-env", f"--nbval-sanitize-with={SANITIZER}", *limits]
 
 
 def _targets(root: Path, numbers: list[str], *, fast: bool) -> list[str]:
@@ -211,6 +213,19 @@ def _ensure_torchao(*, skip: bool) -> None:
     if not skip:
         with contextlib.suppress(LabError):
             methods.fetch_torchao(quiet=True)
+
+
+def _ensure_colab(*, skip: bool) -> None:
+    """Its tests are skipped without a Python 3.13, and that is said before the tests begin."""
+    from labkit.authoring import colab
+
+    if skip:
+        return
+    base = colab.find()
+    if base is None:
+        print(f"Without Colab's versions: no Python 3.13 was found here ({colab.VARIABLE} can name one, on Linux).")
+    else:
+        colab.make(base)
 
 
 def _outcome(stored: object, check: bool) -> str:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from labkit.authoring.canonical import canonical
+from labkit.authoring import limit
+from labkit.authoring.canonical import WIDGET_VIEW, canonical
 from labkit.authoring.peak import Peak
 from labkit.authoring.workspace import Workspace, workspace
 from labkit.errors import LabError
@@ -28,17 +30,24 @@ NOTEBOOK_SECONDS = 900.0
 
 @dataclass
 class CellRun:
-    """One code cell: `number` counts code cells from 0; `failure` is a sentence when the cell did not do its part."""
+    """One code cell: `number` counts code cells from 0; `failure` is a sentence when the cell did not do its part.
+
+    `widgets` counts the live widgets that it showed: the canonical form keeps only their words.
+    """
 
     number: int
     seconds: float = 0.0
     ran: bool = False
+    widgets: int = 0
     failure: str | None = None
 
 
 @dataclass
 class Report:
-    """What a run was like. `notebook` is the executed copy in canonical form; `stopped` says why it ended early."""
+    """What a run was like. `notebook` is the executed copy in canonical form; `stopped` says why it ended early.
+
+    `limit` says what held its memory, if anything did.
+    """
 
     name: str
     notebook: NotebookNode = field(repr=False)
@@ -46,13 +55,14 @@ class Report:
     seconds: float = 0.0
     peak_bytes: int = 0
     memory: str = "RSS"
+    limit: str = ""
     stopped: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The figures, for a report file: seconds, bytes, and what the bytes are (see `peak`)."""
         cells = [{"cell": cell.number, "seconds": round(cell.seconds, 3)} for cell in self.cells if cell.ran]
         figures = {"seconds": round(self.seconds, 2), "peak_bytes": self.peak_bytes, "memory": self.memory}
-        return {"notebook": self.name, **figures, "stopped": self.stopped, "cells": cells}
+        return {"notebook": self.name, **figures, "limit": self.limit, "stopped": self.stopped, "cells": cells}
 
 
 def execute(
@@ -60,9 +70,13 @@ def execute(
     *,
     cell_seconds: float = CELL_SECONDS,
     notebook_seconds: float = NOTEBOOK_SECONDS,
+    memory_bytes: float = math.inf,
     watch: Callable[[CellRun], None] | None = None,
 ) -> Report:
     """Run all code cells, in an empty folder, without network. The given notebook is not changed.
+
+    The kernel and all that it starts get `memory_bytes`: by a control group where the system lets us make one, else
+    they are watched, and ended when they take more.
 
     It goes on until a cell raises (unless tagged `raises-exception`), outlasts `cell_seconds`, the whole outlasts
     `notebook_seconds`, or the kernel dies; then `stopped` says so and the remaining cells have not run. `watch` is
@@ -76,7 +90,7 @@ def execute(
             cell.outputs, cell.execution_count = [], None
     report = Report(name, running, [])
     began = time.monotonic()
-    with workspace() as place, _kernel(running, place, report) as client:
+    with workspace() as place, _kernel(running, place, report, memory_bytes) as client:
         code = [(index, cell) for index, cell in enumerate(running.cells) if cell.cell_type == "code"]
         report.cells = [CellRun(number) for number in range(len(code))]
         for cell_run, (index, cell) in zip(report.cells, code, strict=True):
@@ -109,6 +123,7 @@ def _run_cell(client: Any, cell: NotebookNode, index: int, run: CellRun) -> str 
     except (DeadKernelError, RuntimeError):
         stopped = f"The kernel died in cell {run.number}{_how(client)}."
     run.seconds = time.monotonic() - began
+    run.widgets = sum(WIDGET_VIEW in output.get("data", {}) for output in cell.outputs)
     run.failure = stopped or run.failure
     return stopped
 
@@ -133,8 +148,17 @@ def _how(client: Any) -> str:
     return f" ({name}; often: out of memory)" if name == "SIGKILL" else f" ({name})"
 
 
+def _held(memory_bytes: float, group: limit.Group | None, peak: Peak) -> str:
+    """What held the memory of a run, and whether anything was ended for it."""
+    if memory_bytes == math.inf:
+        return ""
+    ended = group.kills() if group else int(peak.over)
+    how = f"control group v{group.version}" if group else "watched: no control group can be made here"
+    return f"{memory_bytes / 1e9:.2f} GB, {how}{f', {ended} ended' if ended else ''}"
+
+
 @contextlib.contextmanager
-def _kernel(notebook: NotebookNode, place: Workspace, report: Report) -> Iterator[Any]:
+def _kernel(notebook: NotebookNode, place: Workspace, report: Report, memory_bytes: float) -> Iterator[Any]:
     """nbclient's client to a fresh kernel; in the end, the peak memory is in the report and no child is left."""
     from nbclient import NotebookClient
 
@@ -148,15 +172,17 @@ def _kernel(notebook: NotebookNode, place: Workspace, report: Report) -> Iterato
         startup_timeout=120,
         resources={"metadata": {"path": str(place.folder)}},
     )
-    with place.log.open("wb") as log:
+    wanted = limit.group(memory_bytes) if memory_bytes < math.inf else contextlib.nullcontext()
+    with place.log.open("wb") as log, wanted as group:
         try:
             client.km = client.create_kernel_manager()
+            client.km.kernel_spec_manager.prefix = group.prefix if group else []
             client.start_new_kernel(env=place.environment, stderr=log)
             client.start_new_kernel_client()
         except (RuntimeError, OSError) as problem:
             said = place.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             raise LabError(f"No kernel could be started here: {' '.join([str(problem), *said])}") from problem
-        peak = Peak(client.km.provisioner.pid)
+        peak = Peak(client.km.provisioner.pid, limit=memory_bytes if group is None else math.inf)
         peak.start()
         try:
             with client.setup_kernel():
@@ -164,5 +190,6 @@ def _kernel(notebook: NotebookNode, place: Workspace, report: Report) -> Iterato
                     yield client
                 finally:
                     report.peak_bytes, report.memory = peak.stop(), peak.kind
+                    report.limit = _held(memory_bytes, group, peak)
         finally:
             peak.end_children()

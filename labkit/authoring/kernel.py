@@ -18,7 +18,7 @@ except ImportError:  # jupyter_client 7, which Colab has, where the plain one wa
     from jupyter_client.channels import ZMQSocketChannel as AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
-from traitlets import Type, default
+from traitlets import List, Type, default
 
 _SLICE = 0.25  # seconds of waiting after which a channel looks again
 
@@ -50,10 +50,13 @@ class AttentiveClient(AsyncKernelClient):
 
 
 class ThisInterpreter(KernelSpecManager):
-    """Whatever kernel a notebook names, it is the Python that we run in."""
+    """Whatever kernel a notebook names, it is the Python that we run in. `prefix` goes before its command."""
+
+    prefix = List()
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+        spec = get_kernel_dict()
+        return KernelSpec(resource_dir=RESOURCES, **{**spec, "argv": [*self.prefix, *spec["argv"]]})
 
 
 class Manager(AsyncKernelManager):

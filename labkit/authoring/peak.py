@@ -9,6 +9,7 @@ new peak is possible. Knows nothing of notebooks.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 
@@ -20,11 +21,16 @@ _GROWTH = 4e6  # bytes of RSS growth after which it is read at once
 
 
 class Peak(threading.Thread):
-    """Samples the process `pid` and its descendants, ten times a second until `stop()`."""
+    """Samples the process `pid` and its descendants, ten times a second until `stop()`.
 
-    def __init__(self, pid: int) -> None:
+    They are ended when they take more than `limit` bytes; `over` says that it happened.
+    """
+
+    def __init__(self, pid: int, limit: float = math.inf) -> None:
         super().__init__(name="labkit-peak", daemon=True)
         self.bytes = 0
+        self.over = False
+        self._limit = limit
         self.kind = "RSS, shared once" if psutil.LINUX else "RSS"
         self.seen: set[psutil.Process] = set()
         self._root = pid
@@ -56,6 +62,14 @@ class Peak(threading.Thread):
     def look(self) -> None:
         """Take one sample."""
         processes = self._processes()
+        self._measure(processes)
+        if self.bytes > self._limit and not self.over:
+            self.over = True
+            for process in processes:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+
+    def _measure(self, processes: list[psutil.Process]) -> None:
         self.seen |= set(processes)
         rss = sum(_bytes(process, "rss") for process in processes)
         if self.kind == "RSS" or len(processes) == 1:

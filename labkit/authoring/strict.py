@@ -7,6 +7,7 @@ Beside nbval's cells each notebook gets an item `budget` (share of compared cell
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,19 @@ import nbformat
 import nbval.plugin as nbval
 import pytest
 
-from labkit.authoring import engine, linter
+from labkit.authoring import engine, limit, linter
 from labkit.authoring.canonical import SANITIZER, canonical_outputs
 from labkit.authoring.share import Share, changes, floor, share
 from labkit.authoring.template import LESSON_FILE
 from labkit.errors import LabError
 
 PEAK_BYTES = 1.5e9  # Binder gives 2 GB to everything
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--labkit-binder`: as little memory as Binder has."""
+    told = "run notebooks in the 2 GB that Binder has for kernel, services and Jupyter's own server"
+    parser.getgroup("nbval").addoption("--labkit-binder", action="store_true", help=told)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,7 +63,11 @@ class StrictFile(nbval.IPyNbFile):
         """The run of this notebook, made when it is first asked for; None if no kernel could be started."""
         if self.report is None and self.failure is None:
             try:
-                self.report = engine.execute(self.path, cell_seconds=self.config.option.nbval_cell_timeout)
+                self.report = engine.execute(
+                    self.path,
+                    cell_seconds=self.config.option.nbval_cell_timeout,
+                    memory_bytes=limit.BINDER_BYTES - limit.SERVER_BYTES if self.config.option.labkit_binder else inf,
+                )
             except LabError as problem:
                 self.failure = str(problem)
         return self.report
@@ -156,7 +167,10 @@ class Budget(_Check):
             )
         figures = {"compared": seen.compared, "with_output": seen.with_output, "complete": not report.stopped}
         figures |= {"seconds": report.seconds, "peak_bytes": report.peak_bytes, "memory": report.memory}
+        figures |= {"limit": report.limit}
         self.user_properties.append(("labkit_notebook", {"name": self.path.stem, **figures}))
+        if "ended" in report.limit:
+            found.append(f"It needed more memory than it was given ({report.limit}).")
         return found
 
 
@@ -180,6 +194,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     total = Share(sum(row["compared"] for row in rows), sum(row["with_output"] for row in rows))
     seconds, peak = sum(row["seconds"] for row in rows), max(row["peak_bytes"] for row in rows)
     terminalreporter.write_line(f"{'in all':<{width}}  {total}, {seconds:.1f} s, peak {peak / 1e9:.2f} GB")
+    for held in sorted({row["limit"] for row in rows} - {""}):
+        binder = f"the {limit.BINDER_BYTES / 1e9:.0f} GB of Binder less {limit.SERVER_BYTES / 1e9:.2f} for its server"
+        terminalreporter.write_line(f"{'memory':<{width}}  {binder}: {held}")
 
 
 def _unhurried(item: pytest.Item) -> pytest.Item:

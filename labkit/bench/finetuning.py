@@ -57,7 +57,9 @@ def _exactness(rows: list[dict[str, Any]]) -> Ratio:
 def _repeated(found: dict[str, Any]) -> list[Ratio]:
     """The stored run made again: each loss over the stored one, and the shares, which may differ by an item or two."""
     ratios = [
-        ratio(f"stored run made again, loss of {name}", found["again"][name], found["stored"][name], aim="1, to rounding")
+        ratio(
+            f"stored run made again, loss of {name}", found["again"][name], found["stored"][name], aim="1, to rounding"
+        )
         for name in ("training", "validation")
     ]
     for name in ("exact", "general"):

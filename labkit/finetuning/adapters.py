@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import cache, catalogue, machine, models
+from labkit import cache, catalogue, compatibility, machine, models
 from labkit.errors import LabError
 from labkit.finetuning import lora
 from labkit.quantization import gguf_files
@@ -35,6 +35,7 @@ def with_adapter(
     model: Any, *, rank: int = 8, alpha: int = 16, targets: Sequence[str] = lora.ATTENTION, seed: int = 0
 ) -> Any:
     """`model` with a new adapter of peft, as lesson 07 makes it: the same numbers at the start for the same seed."""
+    compatibility.step_around()  # a process of torchrun has no set-up cell that did it
     import torch
     from peft import LoraConfig, get_peft_model
 
