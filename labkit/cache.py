@@ -73,11 +73,15 @@ def replacing(target: Path) -> Iterator[Path]:
     inner = part / target.name
     try:
         yield inner
-        with contextlib.suppress(FileNotFoundError):
-            if target.is_dir():
-                shutil.rmtree(target)
+        if target.is_dir():
+            # Aside as a whole, and not file by file: Windows refuses while one of them is open, and all stay.
+            target.rename(part / "replaced")
         inner.replace(target)
     except OSError as problem:
+        if isinstance(problem, PermissionError) and os.name == "nt" and target.exists():
+            raise LabError(
+                f"{target} is in use: close other notebooks and programs that read it, then try again."
+            ) from None
         if problem.errno == errno.ENOSPC:
             raise LabError(
                 f"The disk is full: make room on the disk of {target.parent}, then run the same command again."

@@ -184,7 +184,7 @@ def clean(argv: list[str]) -> int:
         for name in ("models", "quantized", "environments", "services")
         if (folder := cache.root() / name).exists()
     ]
-    size = sum(file.stat().st_size for folder in doomed for file in folder.rglob("*") if file.is_file())
+    size = _bytes(doomed)
     print(f"The course cache {cache.root()} holds {size / 1e6:,.0f} MB of weights, tools and service files.")
     if not doomed or not (options.yes or _agrees()):
         print("Nothing was deleted.")
@@ -195,11 +195,17 @@ def clean(argv: list[str]) -> int:
         services.stop_all()
     for folder in doomed:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"Deleted: {size / 1e6:,.0f} MB are free again. The next `python lab.py` fetches the model anew.")
+    if held := _bytes(doomed):
+        print(f"{held / 1e6:,.0f} MB are in use and stay: close all notebooks, then run this again.")
+    print(f"Deleted: {(size - held) / 1e6:,.0f} MB are free again. The next `python lab.py` fetches the model anew.")
     environment = root() / ".venv"
     if environment.is_dir():
         print(f"The installed packages are in {environment}: delete that folder too if you are done with the course.")
     return 0
+
+
+def _bytes(folders: list[Path]) -> int:
+    return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
 def _agrees() -> bool:

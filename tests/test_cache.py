@@ -55,6 +55,26 @@ def test_a_folder_can_be_replaced_too(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device that is always full")
+def test_a_folder_in_use_is_said_and_stays_whole(monkeypatch, tmp_path):
+    """Simulated: Windows does not rename a folder in which a file is open, and says so with this error."""
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "weights").write_text("old", encoding="utf-8")
+    real = cache.Path.rename
+
+    def rename(path, to):
+        if path == target:
+            raise PermissionError(13, "Access is denied")
+        return real(path, to)
+
+    monkeypatch.setattr(cache.Path, "rename", rename)
+    said = pytest.raises(LabError, match="is in use: close other notebooks")
+    with monkeypatch.context() as windows, said, cache.replacing(target) as part:
+        part.mkdir()
+        windows.setattr(cache.os, "name", "nt")
+    assert (target / "weights").read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [target]
+
+
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
     target = tmp_path / "file.txt"
     cache.write_atomically(target, "old")
