@@ -108,6 +108,12 @@ def test_importing_labkit_brings_nothing_heavy():
     assert python(program).stdout.strip() == "[]"
 
 
+def test_importing_labkit_takes_no_time():
+    """0.15 s by design. The processor's own seconds, so that a busy machine does not count."""
+    program = "import time; began = time.process_time(); import labkit; print(time.process_time() - began)"
+    assert min(float(python(program).stdout) for _ in range(3)) < 0.15
+
+
 def test_everything_labkit_promises_is_there():
     import labkit
 
