@@ -220,11 +220,11 @@ def test_the_age_of_the_tables():
     assert pricing.age_days(datetime.date(2027, 11, 24)) > pricing.OLDEST_DAYS
 
 
-def test_one_new_row_does_not_make_the_others_young(monkeypatch):
+def test_new_rows_do_not_make_an_old_one_young(monkeypatch):
     first, *_ = pricing._costs()
-    renewed = {**pricing._costs(), first: {**pricing._costs()[first], "seen": datetime.date(2027, 11, 1)}}
-    monkeypatch.setattr(pricing, "_costs", lambda: renewed)
-    assert pricing.age_days(datetime.date(2027, 11, 24)) == 366
+    older = {**pricing._costs(), first: {**pricing._costs()[first], "seen": datetime.date(2026, 10, 1)}}
+    monkeypatch.setattr(pricing, "_costs", lambda: older)
+    assert pricing.age_days(datetime.date(2026, 12, 3)) == 63
 
 
 @pytest.mark.skipif(assets.checkout() is None, reason="needs a checkout")
