@@ -185,8 +185,9 @@ def base_url(url: str) -> str:
 def refusal(response: httpx2.Response, content: bytes, upstream: Upstream) -> Refused:
     """What the other side says when it refuses, in the gateway's form."""
     try:
-        error = json.loads(content)["error"]
-    except (ValueError, LookupError, TypeError):
+        found = json.loads(content)
+        error = found.get("error") or found.get("detail") or found["message"]  # servers differ
+    except (ValueError, LookupError, TypeError, AttributeError):
         error = content.decode(errors="replace")[:300]
     more = {key: value for key, value in error.items() if key != "message"} if isinstance(error, dict) else {}
     sentence = str(error.get("message", error) if isinstance(error, dict) else error) or "no reason given"

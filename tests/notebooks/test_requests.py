@@ -36,7 +36,7 @@ def learner(course_cache, tmp_path):
 
 def seen(environment: dict[str, str], folder, mode: str, *lessons: str) -> dict:
     command = [sys.executable, lesson_requests.__file__, mode, *lessons]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
