@@ -104,6 +104,8 @@ def _outgoing(request: Any) -> None:
                 print(note, flush=True)
     if _gateway is None:
         return
+    if request.url.host == ROUTER:
+        _require_gateway()
     host, port = _gateway.url.removeprefix("http://").split(":")
     if request.url.host == ROUTER:
         request.url = request.url.copy_with(scheme="http", host=host, port=int(port))
@@ -112,6 +114,15 @@ def _outgoing(request: Any) -> None:
         request.headers["x-labkit-key"] = _gateway.key
     elif "x-labkit-key" in request.headers:  # a redirect to somewhere else
         del request.headers["x-labkit-key"]
+
+
+def _require_gateway() -> None:
+    """Start the gateway again if its process was killed: a look at the process table. LabError when it cannot start."""
+    global _gateway
+    from labkit.classroom import gateway, services
+
+    if _gateway is not None and not services.is_alive(_gateway):
+        _gateway = gateway.inference_gateway()
 
 
 def _sent(request: Any) -> Sent:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -81,6 +82,20 @@ def watch(*, loopback: bool = False) -> Iterator[set[Connection]]:
         done.set()
         thread.join()
         seen.update(connections(loopback=loopback))
+
+
+@contextlib.contextmanager
+def made_up_token() -> Iterator[None]:
+    """While the block runs, HF_TOKEN is an invented one: what a client sends by itself cannot be the learner's own."""
+    before = os.environ.get("HF_TOKEN")
+    os.environ["HF_TOKEN"] = "hf_made_up_for_a_stranger"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HF_TOKEN"]
+        else:
+            os.environ["HF_TOKEN"] = before
 
 
 @dataclass

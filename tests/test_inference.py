@@ -10,6 +10,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -18,8 +21,11 @@ from huggingface_hub.errors import BadRequestError, HfHubHTTPError, IncompleteGe
 
 from labkit import LabError, assets, inference, models, pricing
 from labkit.classroom import gateway_drills, gateway_upstream, hub_api, hub_repos, services
+from labkit.classroom.gateway import inference_gateway as real_gateway  # `world` puts another in its place
 from labkit.classroom.gateway_api import application
-from tests.classroom.gateway_helpers import KEY, MODEL, served
+from labkit.classroom.server import model_server
+from tests.classroom.gateway_helpers import KEY, MODEL, busy, served
+from tests.classroom.service_helpers import kill, wait_until
 
 HTTPX = sys.modules[type(huggingface_hub.get_session()).__module__.split(".")[0]]  # httpx2, or httpx before 2.0
 # huggingface_hub 1.27 lets httpx's own exception through.
@@ -44,6 +50,7 @@ def world(_cache_with_model):
         with served(hub) as hub_url, served(application(upstream, key=KEY)) as url:
             gateway = services.Service("gateway-test", url, KEY, os.getpid())
             patch.setenv("HF_TOKEN", "hf_course_learner")
+            patch.setenv("HF_ENDPOINT", hub_url)
             patch.setattr(huggingface_hub.constants, "ENDPOINT", hub_url)
             patch.setattr(inference, "_gateway", gateway)
             patch.setattr("labkit.classroom.gateway.inference_gateway", lambda: gateway)
@@ -98,20 +105,34 @@ def test_a_stream_and_its_usage():
 
 
 def test_the_parameters_have_an_effect():
-    client = InferenceClient(model=MODEL)
     ask = {"messages": QUESTION, "max_tokens": 8}
-    first, second = (client.chat_completion(**ask, seed=3, temperature=1.5).choices[0].message for _ in range(2))
+    first, second = (one.choices[0].message for one in both("chat_completion", **ask, seed=3, temperature=1.5))
     assert first.content == second.content
-    several = client.chat_completion(**ask, n=3, seed=1, temperature=1.5)
-    assert [choice.index for choice in several.choices] == [0, 1, 2]
-    assert len({choice.message.content for choice in several.choices}) > 1
-    assert 3 < several.usage.completion_tokens <= 24
-    whole = client.chat_completion(**ask, temperature=0).choices[0].message.content
-    stopped = client.chat_completion(**ask, temperature=0, stop=[whole[4]]).choices[0]
-    assert stopped.message.content == whole[: whole.index(whole[4])] and stopped.finish_reason == "stop"
-    scored = client.chat_completion(**ask, temperature=0, logprobs=True, top_logprobs=2).choices[0].logprobs.content
-    assert len(scored) == 8 and all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in scored)
-    assert "".join(token.token for token in scored) == whole
+    for several in both("chat_completion", **ask, n=3, seed=1, temperature=1.5):
+        assert [choice.index for choice in several.choices] == [0, 1, 2]
+        assert len({choice.message.content for choice in several.choices}) > 1
+        assert 3 < several.usage.completion_tokens <= 24
+    whole = InferenceClient(model=MODEL).chat_completion(**ask, temperature=0).choices[0].message.content
+    for answer in both("chat_completion", **ask, temperature=0, stop=[whole[4]]):
+        stopped = answer.choices[0]
+        assert stopped.message.content == whole[: whole.index(whole[4])] and stopped.finish_reason == "stop"
+    for answer in both("chat_completion", **ask, temperature=0, logprobs=True, top_logprobs=2):
+        scored = answer.choices[0].logprobs.content
+        assert len(scored) == 8 and all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in scored)
+        assert "".join(token.token for token in scored) == whole
+
+
+def test_the_client_by_its_openai_name():
+    ask = {"model": MODEL, "messages": QUESTION, "max_tokens": 4, "temperature": 0}
+    text = InferenceClient().chat_completion(**ask).choices[0].message.content
+    assert InferenceClient().chat.completions.create(**ask).choices[0].message.content == text
+
+    async def by_name() -> str:
+        async with AsyncInferenceClient() as client:
+            stream = await client.chat.completions.create(**ask, stream=True)
+            return "".join([event.choices[0].delta.content or "" async for event in stream if event.choices])
+
+    assert asyncio.run(by_name()) == text
 
 
 @pytest.mark.parametrize("provider", ["auto", "hf-inference", "together"])
@@ -124,10 +145,10 @@ def test_a_schema_is_enforced(provider):
 
 
 def test_any_json():
-    free = InferenceClient(model=MODEL).chat_completion(
-        QUESTION, response_format={"type": "json_object"}, max_tokens=12, temperature=0
-    )
-    assert free.choices[0].message.content.lstrip().startswith("{")
+    for free in both(
+        "chat_completion", QUESTION, response_format={"type": "json_object"}, max_tokens=12, temperature=0
+    ):
+        assert free.choices[0].message.content.lstrip().startswith("{")
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "time"}}])
@@ -142,23 +163,24 @@ def test_a_tool_call_is_forced_by_grammar(choice, stream):
 
 
 def test_a_tool_loop_comes_to_an_end():
-    client = InferenceClient(model=MODEL)
-    message = client.chat_completion(QUESTION, tools=TOOLS, tool_choice="required", max_tokens=80).choices[0].message
-    call = message.tool_calls[0]
-    result = {"role": "tool", "tool_call_id": call.id, "content": "12 degrees"}
-    again = client.chat_completion([*QUESTION, message, result], tools=TOOLS, tool_choice="none", max_tokens=8)
-    assert again.choices[0].message.content and not again.choices[0].message.tool_calls
-    left_to_it = client.chat_completion(QUESTION, tools=TOOLS, max_tokens=8, temperature=0).choices[0].message
-    assert left_to_it.content and not left_to_it.tool_calls, (
-        "this model answers in prose, and nobody pretends otherwise"
-    )
+    for asked in both("chat_completion", QUESTION, tools=TOOLS, tool_choice="required", max_tokens=80):
+        message = asked.choices[0].message
+    result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "12 degrees"}
+    told = [*QUESTION, message, result]
+    for again in both("chat_completion", told, tools=TOOLS, tool_choice="none", max_tokens=8):
+        assert again.choices[0].message.content and not again.choices[0].message.tool_calls
+    for answer in both("chat_completion", QUESTION, tools=TOOLS, max_tokens=8, temperature=0):
+        left_to_it = answer.choices[0].message
+        assert left_to_it.content and not left_to_it.tool_calls, (
+            "this model answers in prose, and nobody pretends otherwise"
+        )
 
 
 def test_half_a_call_is_no_call():
-    answer = InferenceClient(model=MODEL).chat_completion(QUESTION, tools=TOOLS, tool_choice="required", max_tokens=12)
-    choice = answer.choices[0]
-    assert choice.finish_reason == "length" and not choice.message.tool_calls
-    assert choice.message.content.startswith("{")
+    for answer in both("chat_completion", QUESTION, tools=TOOLS, tool_choice="required", max_tokens=12):
+        choice = answer.choices[0]
+        assert choice.finish_reason == "length" and not choice.message.tool_calls
+        assert choice.message.content.startswith("{")
 
 
 def test_vectors():
@@ -193,19 +215,114 @@ def test_text_generation():
         assert other
 
 
-def test_many_at_once_by_one_async_client():
-    async def ask_all() -> list[str]:
-        gate = asyncio.Semaphore(8)
+def all_together(work: Callable[[Any, int], Any], count: int = 30) -> list:
+    """What `count` calls end with that are all under way at once: half in threads, half of one async client.
 
-        async def one(client, number: int) -> str:
-            async with gate:
-                text = await client.text_generation(f"{number}, {number + 1}, {number + 2},", max_new_tokens=6)
-                return text if str(number + 3) in text else f"{number} got {text}"
+    `work(client, number)` gives what a method of the client gives. Results are texts or exceptions; every other call
+    of both halves is a stream.
+    """
 
+    def synchronous(number: int) -> Any:
+        client = InferenceClient(model=MODEL)
+        try:
+            answer = work(client, number)
+            return answer if isinstance(answer, str) else "".join(answer)
+        except Exception as problem:
+            return problem
+
+    async def asynchronous() -> list:
         async with AsyncInferenceClient(model=MODEL) as client:
-            return await asyncio.gather(*(one(client, number) for number in range(200, 320, 10)))
 
-    assert not [text for text in asyncio.run(ask_all()) if "got" in text]
+            async def one(number: int) -> str:
+                answer = await work(client, number)
+                return answer if isinstance(answer, str) else "".join([piece async for piece in answer])
+
+            return await asyncio.gather(*(one(number) for number in range(count // 2)), return_exceptions=True)
+
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        later = pool.submit(lambda: asyncio.run(asynchronous()))
+        first = list(pool.map(synchronous, range(count // 2, count)))
+        return [*later.result(), *first]
+
+
+def counting(client: Any, number: int) -> Any:
+    """A prompt that goes on with a number of its own: the next number tells whose answer it is."""
+    start = 100 + 10 * number
+    prompt = f"{start}, {start + 1}, {start + 2},"
+    return client.text_generation(prompt, max_new_tokens=8, stream=number % 2 == 0)
+
+
+@pytest.mark.slow
+def test_thirty_at_once_are_all_answered_and_none_is_mixed_up():
+    found = all_together(counting)
+    for number, text in enumerate(found):
+        assert isinstance(text, str) and str(100 + 10 * number + 3) in text, (number, text)
+    assert len(found) == len(gateway_drills.seen()) == 30
+
+
+@pytest.mark.slow
+def test_a_killed_model_server_is_said_to_all_thirty_and_replaced(course_cache):
+    """kill -9 under load: who was being answered is told so, who was waiting is answered, and nobody is lost."""
+    server = model_server(slots=gateway_upstream.SLOTS, context=gateway_upstream.CONTEXT)
+    victim: list[bool] = []
+
+    def shoot() -> None:
+        # All places are taken, and the others wait.
+        victim.append(wait_until(lambda: busy(server) == gateway_upstream.SLOTS))
+        kill(server.pid)
+
+    shooting = threading.Thread(target=shoot)
+    shooting.start()
+    found = all_together(counting)
+    shooting.join()
+    assert victim == [True] and len(found) == 30
+    complete = [number for number, one in enumerate(found) if isinstance(one, str)]
+    for number in complete:
+        assert str(100 + 10 * number + 3) in found[number]
+    told = [one for one in found if not isinstance(one, str)]
+    for problem in told:
+        assert "ended in the middle of this request" in str(problem)
+        if isinstance(problem, HfHubHTTPError):
+            assert problem.response.status_code == 503 and problem.response.headers["Retry-After"] == "2"
+        else:
+            assert isinstance(problem, IncompleteGenerationError)
+    # Who sends in the very moment of its death is told so too: a few more than there are places.
+    assert 1 <= len(told) <= 2 * gateway_upstream.SLOTS and len(complete) + len(told) == 30
+    assert model_server(slots=gateway_upstream.SLOTS, context=gateway_upstream.CONTEXT).pid != server.pid
+
+
+def test_a_full_queue_is_a_503_that_says_when_to_come_again(course_cache, monkeypatch):
+    crowded = gateway_upstream.ours(waiting=0)  # the same model server, and no place to wait
+    with served(application(crowded, key=KEY)) as url:
+        monkeypatch.setattr(inference, "_gateway", services.Service("crowded", url, KEY, os.getpid()))
+        monkeypatch.setattr("labkit.classroom.gateway.inference_gateway", lambda: inference._gateway)
+        found = all_together(counting, 16)
+    refused = [one for one in found if not isinstance(one, str)]
+    assert refused and len(refused) < 16
+    for problem in refused:
+        response = problem.__cause__.response  # the client knows this one: it is an OverloadedError
+        assert response.status_code == 503 and response.headers["Retry-After"] == "2"
+        assert "is full" in str(problem)
+
+
+def test_a_killed_gateway_is_replaced_with_the_next_call(course_cache, world, monkeypatch):
+    """A real process here, which hands the calls on to the gateway of the other tests."""
+    monkeypatch.setenv("LABKIT_ENDPOINT", world.url)
+    monkeypatch.setenv("LABKIT_ENDPOINT_KEY", world.key)
+    monkeypatch.setattr("labkit.classroom.gateway.inference_gateway", real_gateway)
+    monkeypatch.setattr(inference, "_gateway", real_gateway())
+    ask = {"messages": QUESTION, "max_tokens": 2, "temperature": 0}
+    try:
+        for call in (
+            lambda: InferenceClient(model=MODEL).chat_completion(**ask),
+            lambda: asyncio.run(AsyncInferenceClient(model=MODEL).chat_completion(**ask)),
+        ):
+            before = inference._gateway
+            assert call().choices
+            kill(before.pid)
+            assert call().choices and inference._gateway.pid != before.pid
+    finally:
+        services.stop(inference._gateway.name)
 
 
 def test_another_model_is_never_answered_for():
@@ -218,14 +335,22 @@ def test_another_model_is_never_answered_for():
 
 def test_openai_speaks_to_the_same_gateway(world):
     openai = pytest.importorskip("openai", reason="the openai client is not installed")
-    client = openai.OpenAI(base_url=f"{world.url}/v1", api_key=world.key)
-    answer = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4)
+    settings, ask = {"base_url": f"{world.url}/v1", "api_key": world.key}, {"model": MODEL, "messages": QUESTION}
+    client = openai.OpenAI(**settings)
+    answer = client.chat.completions.create(**ask, max_tokens=4)
     assert answer.usage.completion_tokens == 4
-    events = list(client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4, stream=True))
+    events = list(client.chat.completions.create(**ask, max_tokens=4, stream=True))
     assert events[-1].choices[0].finish_reason == "length"
+    assert list(client.embeddings.create(model=MODEL, input="x").data[0].embedding)
+
+    async def asynchronous() -> Any:
+        async with openai.AsyncOpenAI(**settings) as other:
+            return await other.chat.completions.create(**ask, max_tokens=60, response_format=SCHEMA)
+
+    assert set(json.loads(asyncio.run(asynchronous()).choices[0].message.content)) == {"city", "people"}
     gateway_drills.order(status=429, retry_after=0)
     with pytest.raises(openai.RateLimitError):
-        client.with_options(max_retries=0).chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4)
+        client.with_options(max_retries=0).chat.completions.create(**ask, max_tokens=4)
 
 
 # --- failures
@@ -287,10 +412,27 @@ def test_a_connection_that_breaks(stream):
 
 
 def test_a_trickle_is_slow_and_whole():
-    gateway_drills.order(status="trickle", seconds=0.05)
+    gateway_drills.order(status="trickle", seconds=0.05, times=2)
+    for events in both("chat_completion", QUESTION, max_tokens=4, temperature=0, stream=True):
+        assert events[-1].choices[0].finish_reason == "length"
+
+
+def test_a_slow_first_token_comes_late_and_whole():
+    """The drill of a slow first token, for a client that has the patience: nothing, then everything."""
+    gateway_drills.order(status="slow", seconds=1, times=2)
     client = InferenceClient(model=MODEL)
-    events = list(client.chat_completion(QUESTION, max_tokens=4, temperature=0, stream=True))
-    assert events[-1].choices[0].finish_reason == "length"
+    began = time.monotonic()
+    stream = client.chat_completion(QUESTION, max_tokens=4, temperature=0, stream=True)
+    next(iter(stream))
+    assert time.monotonic() - began >= 1
+
+    async def asynchronous() -> float:
+        async with AsyncInferenceClient(model=MODEL) as other:
+            began = time.monotonic()
+            async for _ in await other.chat_completion(QUESTION, max_tokens=4, temperature=0, stream=True):
+                return time.monotonic() - began
+
+    assert asyncio.run(asynchronous()) >= 1
 
 
 def test_an_unknown_token_and_no_token(monkeypatch, tmp_path):
@@ -301,9 +443,12 @@ def test_an_unknown_token_and_no_token(monkeypatch, tmp_path):
     failures(False, ValueError)
 
 
-def test_nobody_there(monkeypatch):
-    monkeypatch.setattr(inference, "_gateway", services.Service("gateway", "http://127.0.0.1:9", "", 0))
-    failures(False, HTTPX.ConnectError)
+def test_nobody_there():
+    ask = {"messages": QUESTION, "max_tokens": 4}
+    with pytest.raises(HTTPX.ConnectError):
+        InferenceClient(base_url="http://127.0.0.1:9", api_key="local").chat_completion(**ask)
+    with pytest.raises(HTTPX.ConnectError):
+        asyncio.run(AsyncInferenceClient(base_url="http://127.0.0.1:9", api_key="local").chat_completion(**ask))
 
 
 def test_an_error_in_the_middle_of_a_stream_has_a_sentence(world):
@@ -335,6 +480,12 @@ def test_an_error_in_the_middle_of_a_stream_has_a_sentence(world):
 def test_a_drill_that_makes_no_sense(order):
     with pytest.raises(LabError):
         gateway_drills.order(**order)
+
+
+def test_nobody_orders_a_real_provider_to_fail(monkeypatch):
+    monkeypatch.delenv("HF_ENDPOINT")
+    with pytest.raises(LabError, match="Nobody can order a real provider to fail"):
+        gateway_drills.order(status=429)
 
 
 def test_a_drill_meets_only_what_it_is_for():
@@ -453,7 +604,7 @@ def test_no_token_of_the_learner_goes_anywhere(course_cache, tmp_path, key):
     assert found["answers"] == ["Hi"] * 3 and found["hosts"] == ["127.0.0.1"]
     assert found["no_proxy"] == "school.example,127.0.0.1,localhost"
     assert "hf_course_learner" in found["sent"], "what is noted is what is sent"
-    assert proxy.requests == [] and len(endpoint.requests) == 4
+    assert proxy.requests == [] and sum(request.startswith("POST") for request in endpoint.requests) == 4
     everything = found["sent"] + "".join(endpoint.requests)
     for secret in ("REAL", "cm_REAL", "bWU6UkVBTE5FVFJD"):  # the last: "me:REALNETRC" as Basic sends it
         assert secret not in everything

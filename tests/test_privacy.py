@@ -125,6 +125,17 @@ def test_the_listener_shows_what_the_librarys_client_sends():
     assert headers["authorization"] == "Bearer not-a-real-key"
 
 
+def test_a_client_without_a_key_sends_the_made_up_token(monkeypatch):
+    from huggingface_hub import InferenceClient
+
+    for own in ("hf_my_own", None):
+        monkeypatch.setenv("HF_TOKEN", own) if own else monkeypatch.delenv("HF_TOKEN")
+        with privacy.listen() as stranger, privacy.made_up_token():
+            InferenceClient(base_url=stranger.url).chat_completion([{"role": "user", "content": "x"}], max_tokens=1)
+        headers = {name.lower(): value for name, value in stranger.headers.items()}
+        assert headers["authorization"] == "Bearer hf_made_up_for_a_stranger" and os.environ.get("HF_TOKEN") == own
+
+
 def test_the_listener_ends_and_survives_rubbish():
     import urllib.request
 

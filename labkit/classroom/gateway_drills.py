@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -78,8 +79,13 @@ def order(
 
     `status` is 400 to 504, or "slow" (nothing for `seconds`), "trickle" (`seconds` before each piece), "cut" (the
     connection breaks after a few pieces). `retry_after`, in seconds, becomes the header of that name.
-    LabError for an order that makes no sense.
+    LabError for an order that makes no sense, and outside the local world, where calls would go to real providers.
     """
+    if not os.environ.get("HF_ENDPOINT", "").startswith("http://127.0.0.1:"):
+        raise LabError(
+            "Nobody can order a real provider to fail: for this cell, restart the kernel and begin the lesson without "
+            'mode="live".'
+        )
     _ask("POST", asdict(Drill(status, path, method, times, retry_after, seconds)))
 
 

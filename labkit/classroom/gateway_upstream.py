@@ -3,6 +3,8 @@
 Knows addresses, keys, the queue in front of them, and what to say when they fail. Knows nothing of what is asked.
 A request waits for one of a few places. When all waiting places are taken, the next is refused at once with 503 and
 `Retry-After`: a clear no is better than a wait without end. A model server that was killed is started again.
+Lessons ask for the course model. An endpoint that has one model, under another name, is asked for that one, and the
+answer says its name; where it has several, it is for the learner to say which.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 
+from labkit.classroom import providers
 from labkit.classroom.gateway_requests import Refused
 from labkit.classroom.server import EMBEDDING_CONTEXT, model_server
 from labkit.errors import LabError
@@ -24,6 +28,9 @@ from labkit.errors import LabError
 SLOTS, CONTEXT = 4, 2048
 WAITING = 64
 _RETRY_AFTER_S = 2
+_LOOK_AGAIN_S = 60  # how long an endpoint's list of models is believed
+# The gateway itself stays for a minute after its last user; its model servers need not wait another one after that.
+_LINGER_S = 2.0
 
 # (kind, address that failed) -> (URL, key). The kind is "chat" or "embeddings".
 Locate = Callable[[str, tuple[str, str] | None], Awaitable[tuple[str, str]]]
@@ -37,6 +44,8 @@ class Upstream:
     ) -> None:
         self.name = name
         self.is_ours = is_ours  # the course's own llama.cpp, which needs what OpenAI's protocol has in another form
+        self.models: list[str] = []  # of an endpoint, as it listed them last
+        self._listed = -float("inf")
         self._locate = locate
         self._places = asyncio.Semaphore(slots)
         self._waiting, self._most_waiting = 0, waiting
@@ -49,6 +58,7 @@ class Upstream:
         """Send a request and give its answer, unread. Refused when there is no place, or nobody answers."""
         async with self._place():
             address = await self._locate(kind, None)
+            body = await self._addressed(address, body)
             try:
                 try:
                     response = await self._send(address, path, body)
@@ -71,10 +81,24 @@ class Upstream:
                 raise refusal(response, content, self)
             return json.loads(content)
 
+    async def _addressed(self, address: tuple[str, str], body: dict[str, Any]) -> dict[str, Any]:
+        """The request under the name that the endpoint has for its one model, if it asks for the course model."""
+        if self.is_ours or str(body.get("model")).lower() != providers.course_model().lower():
+            return body
+        if time.monotonic() - self._listed > _LOOK_AGAIN_S:
+            try:
+                answer = await self._client.get(
+                    f"{address[0]}/models", headers=_headers(address), timeout=10, auth=None
+                )
+                if answer.status_code < 500:  # it may be loading
+                    self._listed = time.monotonic()
+                self.models = [str(one["id"]) for one in answer.json()["data"]]
+            except (httpx2.HTTPError, ValueError, LookupError, TypeError):
+                self.models = []  # not every server has a list
+        return body | {"model": self.models[0]} if len(self.models) == 1 else body
+
     async def _send(self, address: tuple[str, str], path: str, body: dict[str, Any]) -> httpx2.Response:
-        # Not compressed, so that pieces can be handed on as they come.
-        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {address[1]}"} if address[1] else {})
-        request = self._client.build_request("POST", address[0] + path, json=body, headers=headers)
+        request = self._client.build_request("POST", address[0] + path, json=body, headers=_headers(address))
         return await self._client.send(request, stream=True, auth=None)
 
     @asynccontextmanager
@@ -105,6 +129,11 @@ class Upstream:
         await self._client.aclose()
 
 
+def _headers(address: tuple[str, str]) -> dict[str, str]:
+    """Not compressed, so that pieces can be handed on as they come."""
+    return {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {address[1]}"} if address[1] else {})
+
+
 def ours(*, slots: int = SLOTS, waiting: int = WAITING) -> Upstream:
     """The course model on this machine: its servers are started when they are first needed, and after a crash."""
     known: dict[str, tuple[str, str]] = {}
@@ -123,7 +152,7 @@ def ours(*, slots: int = SLOTS, waiting: int = WAITING) -> Upstream:
 def _join(kind: str, slots: int) -> tuple[str, str]:
     try:
         options = {"embeddings": True} if kind == "embeddings" else {"slots": slots, "context": CONTEXT}
-        service = model_server(**options)
+        service = model_server(linger=_LINGER_S, **options)
     except LabError as problem:
         raise Refused(503, str(problem), retry_after=30) from None
     return f"{service.url}/v1", service.key
@@ -156,8 +185,9 @@ def base_url(url: str) -> str:
 def refusal(response: httpx2.Response, content: bytes, upstream: Upstream) -> Refused:
     """What the other side says when it refuses, in the gateway's form."""
     try:
-        error = json.loads(content)["error"]
-    except (ValueError, LookupError, TypeError):
+        found = json.loads(content)
+        error = found.get("error") or found.get("detail") or found["message"]  # servers differ
+    except (ValueError, LookupError, TypeError, AttributeError):
         error = content.decode(errors="replace")[:300]
     more = {key: value for key, value in error.items() if key != "message"} if isinstance(error, dict) else {}
     sentence = str(error.get("message", error) if isinstance(error, dict) else error) or "no reason given"
@@ -166,5 +196,8 @@ def refusal(response: httpx2.Response, content: bytes, upstream: Upstream) -> Re
         return Refused(413, f"One of the texts has more than {EMBEDDING_CONTEXT} tokens: shorten it.")
     if not upstream.is_ours and status == 401:
         sentence = f"{upstream.name} does not know the key in LABKIT_ENDPOINT_KEY ({sentence})."
+    if status == 404 and len(upstream.models) > 1:
+        some = ", ".join(upstream.models[:8]) + (" ..." if len(upstream.models) > 8 else "")
+        sentence = f"{sentence} Set MODEL to one of the models of {upstream.name}: {some}"
     again = response.headers.get("retry-after", "")
     return Refused(status, sentence, retry_after=int(again) if again.isdigit() else None, **more)

@@ -4,9 +4,9 @@ They lie in `services/` of the course cache and are the user's own. INSTANCE is 
 of its options when there are any, so that another model is another process:
 
     INSTANCE.json     who runs: pid, birth, url, key, version, arguments; mode 0600; written and removed by the service
-    INSTANCE.lock     held while a process starts or joins the service, and while the service decides to end
+    INSTANCE.lock     held while a process starts or joins the service, and while the service decides to end; mode 0600
     INSTANCE.users/   one empty file a user process, PID-BIRTH: its lease
-    INSTANCE.log      what the running or the last process printed
+    INSTANCE.log      what the running or the last process printed; mode 0600
 
 Knows names and contents. Knows nothing of how a service is started or reached.
 """
@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from labkit import __version__, cache
 from labkit.classroom import processes
@@ -126,6 +126,14 @@ def users(instance: str) -> list[int]:
     return sorted(living)
 
 
+def new_log(instance: str) -> BinaryIO:
+    """The log, emptied and open for writing; nobody else's to read, whatever the umask or an older file says."""
+    path = file(instance, "log")
+    with contextlib.suppress(PermissionError):  # on Windows, while a process of before still has it
+        path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb")
+
+
 def last_line(instance: str) -> str:
     """The last line of the log that says something."""
     lines = file(instance, "log").read_text(encoding="utf-8", errors="replace").split("\n")
@@ -140,7 +148,8 @@ def locked(instance: str, seconds: float) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(file(instance, "lock"))
+    path = file(instance, "lock")
+    lock = FileLock(path, mode=0o600)
     try:
         lock.acquire(timeout=seconds)
     except Timeout:
@@ -148,6 +157,8 @@ def locked(instance: str, seconds: float) -> Iterator[None]:
             f"Another process has been starting the {instance} service for {seconds:.0f} seconds: wait, or end it."
         ) from None
     try:
+        with contextlib.suppress(OSError):
+            path.chmod(0o600)  # an older labkit may have made it
         yield
     finally:
         lock.release()

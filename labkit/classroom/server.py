@@ -39,20 +39,22 @@ def model_server(
     slots: int | None = None,
     embeddings: bool = False,
     port: int = 0,
+    linger: float = services.LINGER_S,
 ) -> services.Service:
     """The running model server, started if needed: `.url` and `.key` are what a client wants.
 
     `name` is a catalogue name or the path of a .gguf file; without it the course model. `context` is in tokens, for one
     request; `slots` (1) is how many requests are served at once. With `embeddings` it answers /v1/embeddings instead:
     one vector a text, the mean of its tokens' last hidden states scaled to length 1; a text has up to 512 tokens by
-    default. Other values are a process of their own; equal ones share it, whichever kernel asks.
+    default. Other values are a process of their own; equal ones share it, whichever kernel asks. The server that is
+    started here waits `linger` seconds for a next user.
     Raises LabError when there is no such model or file, when it cannot be loaded, or `port` is taken.
     """
     for what, value in (("context", context), ("slots", slots)):
         if value is not None and value < 1:
             raise LabError(f"The model server cannot have {what}={value}: choose 1 or more.")
     options = {"context": context, "slots": slots, "embeddings": embeddings or None}
-    return services.join("model", port=port, **_identity(name), **options)
+    return services.join("model", port=port, linger=linger, **_identity(name), **options)
 
 
 def _identity(name: str | Path | None) -> dict[str, Any]:

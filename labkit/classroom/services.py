@@ -176,9 +176,8 @@ def _start(instance: str, command: list[str], port: int, patience: float) -> Ser
     if port:
         processes.require_free(port)
     records.discard(instance)
-    log = records.file(instance, "log")
-    with log.open("wb") as output:
-        process = processes.start(command, output, log.parent)
+    with records.new_log(instance) as output:
+        process = processes.start(command, output, records.file(instance, "log").parent)
     try:
         return _when_ready(instance, process, patience)
     except BaseException:

@@ -50,3 +50,9 @@ def ask(url: str, path: str, body: Any = None, *, key: str = KEY, method: str = 
 
 def chat_body(**settings: Any) -> dict[str, Any]:
     return {"model": MODEL, "messages": QUESTION, "max_tokens": 6, "temperature": 0, **settings}
+
+
+def busy(server: Any) -> int:
+    """How many requests a model server is working on."""
+    slots = json.loads(ask(server.url, "/slots", method="GET", key=server.key)[2])
+    return sum(slot["is_processing"] for slot in slots)

@@ -107,9 +107,12 @@ def test_running_looks_and_changes_nothing():
 
 
 @posix
-def test_the_state_file_is_private():
+def test_the_files_are_private():
+    for name in ("log", "lock"):
+        records.file("dummy", name).touch(0o644)  # as an older version left them
     services.join("dummy")
-    assert stat.S_IMODE(records.file("dummy", "json").stat().st_mode) == 0o600
+    for name in ("json", "log", "lock"):
+        assert stat.S_IMODE(records.file("dummy", name).stat().st_mode) == 0o600, name
 
 
 # The end of a service.
