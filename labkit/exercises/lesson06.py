@@ -280,7 +280,7 @@ class WhatPerplexityMisses(Quiz):
     }
     hints = (
         "What is perplexity a mean of?",
-        "In section 4, 6 bits left perplexity where it was. Did every answer stay what it was?",
+        "In section 4, 6 bits hardly moved perplexity. Did every answer stay what it was?",
     )
 
 
