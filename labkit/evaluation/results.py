@@ -91,11 +91,22 @@ def chart(table: pd.DataFrame, quality: str = "perplexity") -> Any:
         line = "--" if marker == "s" else ""
         axes.plot(table["disk_MB"][rows], table[quality][rows], marker + line, color=colour, label=label)
         axes.scatter(table["disk_MB"][rows], table[quality][rows], s=area[rows], color=colour, alpha=0.3)
-    for _, row in table[front].iterrows():
-        axes.annotate(row["method"], (row["disk_MB"], row[quality]), textcoords="offset points", xytext=(6, 6))
+    for place, (_, row) in enumerate(table[front].iterrows()):
+        # Neighbours on the front lie close together: their names stand above and below in turn.
+        offset, side = ((8, 6), "left") if place % 2 == 0 else ((-8, -14), "right")
+        spot = (row["disk_MB"], row[quality])
+        axes.annotate(row["method"], spot, textcoords="offset points", xytext=offset, ha=side, fontsize=9)
     axes.set(
-        xlabel="file, MB", ylabel=f"{quality} (log)", yscale="log", title="Shade: the larger, the faster it writes"
+        xlabel="file, MB",
+        ylabel=quality,
+        xscale="log",
+        yscale="log",
+        title="The larger the shade, the faster it writes",
     )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.0f}")
+        axis.set_minor_formatter("{x:,.0f}")
+    axes.margins(0.15)
     axes.legend()
     return axes
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -80,17 +81,25 @@ def plan(file_type: str, source: Path | None = None) -> pd.DataFrame:
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
     _known(file_type)
-    reader, rows = _read(source or models.gguf_file()), []
-    layers = _layer_count(reader)
-    for tensor in reader.tensors:
-        kind, fell_back = tensor_type(tensor.name, [int(size) for size in tensor.shape], file_type, layers)
+    file, rows = source or models.gguf_file(), []
+    shapes, layers = _shapes(file, file.stat().st_mtime_ns)
+    for name, shape in shapes.items():
+        kind, fell_back = tensor_type(name, shape, file_type, layers)
         weights, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
-        columns, count = int(tensor.shape[0]), int(tensor.n_elements)
-        row = {"tensor": tensor.name, "rows": count // columns, "columns": columns, "type": kind}
+        count = math.prod(shape)
+        row = {"tensor": name, "rows": count // shape[0], "columns": shape[0], "type": kind}
         rows.append(row | {"bits": 8 * size / weights, "bytes": count // weights * size, "fell_back": fell_back})
-    del reader, tensor
-    machine.give_back()
     return pd.DataFrame(rows)
+
+
+@functools.lru_cache(maxsize=4)
+def _shapes(file: Path, changed: int) -> tuple[dict[str, list[int]], int]:
+    """The tensors of a file, columns first, and its count of layers. Kept, because reading a file takes seconds."""
+    reader = _read(file)
+    found = {tensor.name: [int(size) for size in tensor.shape] for tensor in reader.tensors}, _layer_count(reader)
+    del reader
+    machine.give_back()
+    return found
 
 
 def tensor_type(name: str, shape: list[int], file_type: str, layers: int) -> tuple[str, bool]:
