@@ -60,7 +60,8 @@ def check(card: ModelCard | str | Path, *, data_licences: Mapping[str, str] | No
     """
     card = load(card)
     data = card.data.to_dict()
-    return [*_fields(data), *_licence(data), *_data_licences(data, data_licences or {}), *_sections(card.text, data)]
+    licence = [*_licence(data), *_data_licences(data, data_licences or {})]
+    return [*_fields(data), *_results(card.data.eval_results), *licence, *_sections(card.text, data)]
 
 
 def require_valid(card: ModelCard | str | Path) -> None:
@@ -165,6 +166,15 @@ def _fields(data: Mapping[str, Any]) -> Iterator[Finding]:
     for name, value in data.items():
         if isinstance(value, str) and _PLACEHOLDER.search(value):
             yield Finding("problem", name, f"{value!r} is a placeholder.")
+
+
+def _results(results: Iterable[Any] | None) -> Iterator[Finding]:
+    """Figures in the head are shown beside the model on the Hub, which takes any value for them."""
+    for result in results or ():
+        value = result.metric_value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            said = f"the value of {result.metric_type!r} on {result.dataset_name!r} is {value!r}, which is no number."
+            yield Finding("problem", "model-index", said)
 
 
 def _licence(data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labkit import assets
 from labkit.errors import LabError
 from labkit.evaluation import llama
 from labkit.finetuning import scoring
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 Row = dict[str, str]
 _FIELDS = ("message", "answer")
 _FEWEST, _LONGEST = 40, 2000  # rows, and characters of a text
+
+
+def example() -> str:
+    """A completed project, of the course's own messages, as text: need, data, figures, decision, points."""
+    return assets.path("project", "example.md").read_text(encoding="utf-8")
 
 
 def read(file: Path | str) -> list[Row]:

@@ -86,6 +86,17 @@ def test_an_evaluation_has_a_number():
     assert any("there is no number" in found for found in problems(GOOD[:start] + words + "\n\n" + GOOD[end:]))
 
 
+@pytest.mark.parametrize(("value", "ready"), [(0.94, True), (94, True), ("exact_match", False), (True, False)])
+def test_a_figure_in_the_head_is_a_number(value, ready):
+    from huggingface_hub import EvalResult
+
+    card = cards.load(GOOD)
+    card.data.model_name = "notes-to-json"
+    card.data.eval_results = [EvalResult("text-generation", "someone/notes", "notes", "exact_match", value)]
+    found = [finding.where for finding in cards.check(card, data_licences=DATA) if finding.level == "problem"]
+    assert found == ([] if ready else ["model-index"])
+
+
 @pytest.mark.parametrize("text", ["[More Information Needed]", "TODO", "____"])
 def test_placeholders_are_found(text):
     assert any("placeholder" in found for found in problems(GOOD + f"\n\n{text}\n"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import runpy
 import subprocess
 import sys
 
 import pytest
 
-from labkit import assets, teaching_data
+from labkit import assets, project, teaching_data
 from labkit.errors import LabError
 
 NOTES = ("train", "validation", "test", "template")
@@ -87,6 +88,20 @@ def test_pairs_differ_in_tone_and_not_in_help():
     for found in rows.values():
         assert len({(row["prompt"], row["chosen"]) for row in found}) == len(found)
         assert {row["kind"] for row in found} == {"late", "broken", "wrong", "charged", "question", "part"}
+
+
+@pytest.mark.parametrize(("split", "other"), [("train", "test"), ("test", "train")])
+def test_the_things_of_the_tone_pairs_are_in_one_split_only(split, other):
+    things = runpy.run_path(str(assets.path("data", "tone", "make.py")))["THINGS"]
+    for row in teaching_data.load("tone", split):
+        words = set(re.findall(r"\w+", f"{row['prompt']} {row['chosen']} {row['rejected']}".lower()))
+        assert words & set(things[split]) and not words & set(things[other])
+
+
+def test_no_message_to_be_judged_is_nearly_one_that_was_learnt():
+    learn, judge = project.split(project.read(teaching_data.file("messages", "all")))
+    words = [[set(re.findall(r"\w+", row["message"].lower())) for row in rows] for rows in (learn, judge)]
+    assert max(len(one & other) / len(one | other) for one in words[0] for other in words[1]) < 0.5
 
 
 def test_general_questions_have_answers():

@@ -56,16 +56,13 @@ def _exactness(rows: list[dict[str, Any]]) -> Ratio:
 
 def _repeated(found: dict[str, Any]) -> list[Ratio]:
     """The stored run made again: each loss over the stored one, and the shares, which may differ by an item or two."""
-    ratios = [
-        ratio(
-            f"stored run made again, loss of {name}", found["again"][name], found["stored"][name], aim="1, to rounding"
-        )
-        for name in ("training", "validation")
-    ]
+    again, stored, title, ratios = found["again"], found["stored"], "stored run made again", []
+    for name in ("training", "validation"):
+        ratios.append(ratio(f"{title}, {name} loss", again[name], stored[name], aim="1, to rounding"))
     for name in ("exact", "general"):
-        away = [a - b for a, b in zip(found["again"][name], found["stored"][name], strict=True)]
-        title = f"stored run made again, difference of the share {name}"
-        ratios.append(Ratio(title, statistics.median(away), min(away), max(away), len(away), "0"))
+        away = [a - b for a, b in zip(again[name], stored[name], strict=True)]
+        said = f"{title}, difference in the share {name}"
+        ratios.append(Ratio(said, statistics.median(away), min(away), max(away), len(away), "0"))
     return ratios
 
 

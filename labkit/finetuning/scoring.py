@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,17 +106,21 @@ def exact_match(
     rows: Sequence[Row],
     *,
     instruction: str = chat.INSTRUCTION,
-    shots: Sequence[Row] = (),
+    shots: Sequence[Row] | Callable[[Row], Sequence[Row]] = (),
     batch: int = 16,
 ) -> Score:
     """Notes answered exactly: the whole answer is JSON, with the three keys and the three values, and nothing else.
 
     Spaces inside the JSON do not count; a sentence or a code fence around it does. `shots` are rows that are shown as
-    examples in the conversation first (few-shot); `instruction` is the system message.
+    examples in the conversation first (few-shot), or a function that finds them for a row (retrieval); `instruction` is
+    the system message.
     """
-    shown = [message for row in shots for message in chat.messages(row)[1:]]
     system = {"role": "system", "content": instruction}
-    conversations = [[system, *shown, {"role": "user", "content": row["note"]}] for row in rows]
+    conversations = []
+    for row in rows:
+        solved = shots(row) if callable(shots) else shots
+        shown = [message for one in solved for message in chat.messages(one)[1:]]
+        conversations.append([system, *shown, {"role": "user", "content": row["note"]}])
     found = answers(model, tokenizer, conversations, batch=batch)
     right = [same_json(text, row["answer"]) for text, row in zip(found, rows, strict=True)]
     return _score([row["note"] for row in rows], [row["answer"] for row in rows], found, right)

@@ -67,6 +67,17 @@ def test_the_worse_of_both_sets_counts():
     assert (found.median, found.low, found.high, found.pairs) == (0.92, 0.81, 0.96, 3)
 
 
+def test_the_run_made_again_is_compared_number_by_number():
+    stored = bench._columns(curves.load("overfitting"))
+    same = bench._repeated({"stored": stored, "again": stored})
+    assert [(one.median, one.low, one.high) for one in same] == [(1, 1, 1), (1, 1, 1), (0, 0, 0), (0, 0, 0)]
+    assert [one.pairs for one in same] == [16, 6, 6, 6]
+    other = {**stored, "validation": [2 * stored["validation"][0], *stored["validation"][1:]]}
+    other["general"] = [*stored["general"][:-1], stored["general"][-1] - 0.25]
+    found = bench._repeated({"stored": stored, "again": other})
+    assert (found[1].low, found[1].high) == (1, 2) and found[3].low == pytest.approx(-0.25)
+
+
 def test_a_failing_run_is_told_in_one_sentence():
     with pytest.raises(LabError, match="The run seed x failed: ValueError"):
         bench._child("seed", "x")

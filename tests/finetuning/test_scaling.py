@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
-from labkit import assets, catalogue, memory
+from labkit import assets, catalogue, local, memory
 from labkit.errors import LabError
 from labkit.finetuning import distributed, scaling
 
 
+def page() -> str:
+    if assets.checkout() is None:
+        pytest.skip("docs are in a checkout")
+    return (assets.CHECKOUT / "docs" / "scaling.md").read_text(encoding="utf-8")
+
+
+def said(call: str) -> list[float]:
+    """The numbers of a row of the page's table, by the call in its first column."""
+    row = next(line for line in page().splitlines() if line.startswith(f"| `{call}`"))
+    return [float(number.replace(",", "")) for number in row.split("|")[2].split("; ")]
+
+
 @pytest.mark.slow
-def test_two_processes_give_the_loss_curve_of_one():
-    one, two = distributed.losses(1, batch=4, steps=5), distributed.losses(2, batch=4, steps=5)
-    assert len(one) == 5 and one[-1] < one[0]
+def test_two_processes_give_the_loss_curve_of_one_and_the_page_shows_it():
+    one, two = distributed.losses(1), distributed.losses(2)
+    assert len(one) == 6 and one[-1] < one[0]
     assert two == pytest.approx(one, rel=1e-5)
+    assert said("losses(1)") == said("losses(2)") == pytest.approx(one, abs=2e-3)
+
+
+@pytest.mark.slow
+def test_the_pages_script_trains_with_two_processes_and_saves_an_adapter(course_cache, tmp_path):
+    from peft import PeftModel
+
+    script = page().split("```python\n")[1].split("```")[0]
+    (tmp_path / "train.py").write_text(script, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
+    path = os.pathsep.join(filter(None, [str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=280)
+    assert done.returncode == 0, done.stderr
+    losses = json.loads(done.stdout.strip().splitlines()[-1])
+    assert len(losses) == 4 and losses[-1] < losses[0]
+    model = PeftModel.from_pretrained(local.load(dtype="fp32")[0], tmp_path / "notes-adapter")
+    learnt = [value for name, value in model.named_parameters() if "lora_B" in name]
+    assert learnt and all(value.abs().max() > 0 for value in learnt)
 
 
 @pytest.mark.slow
 def test_each_of_two_processes_holds_half_of_the_parameters():
     found = distributed.shards(2)
+    assert said("shards(2)") == [rank["parameters"] for rank in found]
     whole = sum(parameter.numel() for parameter in distributed.small_model().parameters())
     assert [rank["rank"] for rank in found] == [0, 1]
     assert [rank["of"] for rank in found] == [whole, whole]
@@ -67,13 +104,12 @@ def test_the_configuration_files_are_accelerates(machines):
     assert given - {"offload_params", "version"} <= known, given - known
 
 
-@pytest.mark.skipif(assets.checkout() is None, reason="docs are in a checkout")
 def test_the_page_on_scaling_has_the_computed_numbers():
-    page = (assets.CHECKOUT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    text = page()
     for method in scaling.METHODS:
         for name, row in scaling.table(method=method).iterrows():
             line = f"| {catalogue.get(name).title} | " + " | ".join(f"{value:,.1f}" for value in row) + " |"
-            assert line in page, line
+            assert line in text, line
 
 
 def test_an_unknown_method_is_told():

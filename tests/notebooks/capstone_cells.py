@@ -1,4 +1,6 @@
-"""The cells of lesson 08 from the card on, run as they are, with small files in the place of the trained weights.
+"""The cells of lesson 08 from the card on, run as they are.
+
+Small files stand in the place of the trained weights, and the scores of the stored lesson in the place of new ones.
 
 `python capstone_cells.py` publishes with them on the course's Hub, in a process whose libraries were sent there as a
 lesson sends them, and prints what it saw as one JSON object.
@@ -10,6 +12,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,15 +22,24 @@ import nbformat
 
 
 class Lesson:
-    """The lesson up to the card, as training would have left it; `run` runs a cell and returns what it printed."""
+    """The lesson up to the card, as training would have left it; `run` runs a cell and returns what it printed.
 
-    def __init__(self, folder: Path) -> None:
+    `project` is put below the lesson's first cell: what a learner writes there in the place of ours.
+    """
+
+    def __init__(self, folder: Path, project: str = "") -> None:
         import labkit
         from labkit import assets, catalogue
 
         os.chdir(folder)
         notebook = nbformat.read(assets.notebook_dir() / "08_capstone.ipynb", 4)
         self.cells = {cell.id: cell.source for cell in notebook.cells}
+        self.cells["project"] += f"\n{project}\nrows = project.read(FILE)"
+        (shown,) = next(cell.outputs for cell in notebook.cells if cell.id == "compare")
+        # As the stored lesson has them: {"Q8_0": (right, of, interval), ...}
+        pattern = r"^(.+?) +(\d+) of (\d+): \d+% \(95 % interval (.+?)\)"
+        found = re.findall(pattern, shown.text, flags=re.MULTILINE)
+        self.stored = {name: (int(right), int(total), interval) for name, right, total, interval in found}
         lab = SimpleNamespace(model=catalogue.get(catalogue.DEFAULT), mode="local")
         self.space: dict[str, Any] = {"labkit": labkit, "lab": lab, "Path": Path}
         self.run("project")
@@ -53,8 +65,10 @@ class Lesson:
         (folder / f"{name}-Q8_0.gguf").write_bytes(b"GGUF" + bytes(range(256)) * 40)
         (folder / f"{name}-Q4_K_M.gguf").write_bytes(b"GGUF, not to be sent")
         rows = pandas.DataFrame({"right": [True] * total})
-        scores = {"Q8_0": finetuning.Score(total * 4 // 5, total, rows)}
-        self.space |= {"folder": folder, "scores": scores, "before": finetuning.Score(0, total, rows)}
+        scores = {
+            name: finetuning.Score(right * total // of, total, rows) for name, (right, of, _) in self.stored.items()
+        }
+        self.space |= {"folder": folder, "scores": scores, "before": scores["instruction"]}
 
 
 def publish(folder: Path) -> dict[str, Any]:
@@ -72,6 +86,8 @@ def publish(folder: Path) -> dict[str, Any]:
     seen |= {"there after the dry run": api.repo_exists(repo_id), "published": lesson.run("publish")}
     first, info = lesson.space["commit"].oid, api.model_info(repo_id)
     seen |= {"commit": first, "files": sorted(api.list_repo_files(repo_id)), "licence": info.card_data.license}
+    (result,) = info.card_data.eval_results
+    seen["result"] = [result.task_type, result.dataset_type, result.metric_type, result.metric_value]
     seen |= {"without a token": api.repo_exists(repo_id, token=False), "private": info.private}
     (folder / lesson.space["NAME"] / file).write_bytes(b"GGUF, trained again")
     lesson.run("publish")

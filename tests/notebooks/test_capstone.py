@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from labkit import assets, cards
+from labkit import assets, cards, project, teaching_data
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
@@ -34,6 +34,7 @@ def test_the_lessons_cells_publish_privately_and_each_commit_comes_back(course_c
     assert not seen["there after the dry run"]
     assert "private: True" in seen["published"] and seen["private"] and not seen["without a token"]
     assert re.fullmatch("[0-9a-f]{40}", seen["commit"]) and seen["licence"] == "apache-2.0"
+    assert seen["result"] == ["text-classification", "open-models-lab/town-hall-messages", "exact_match", 0.747]
     sent = {"README.md", "adapter_config.json", "adapter_model.safetensors"}
     assert {file for file in seen["files"] if not file.endswith("Q8_0.gguf")} == {".gitattributes", *sent}
     assert bytes.fromhex(seen["first"]) == b"GGUF" + bytes(range(256)) * 40
@@ -62,3 +63,34 @@ def test_the_lessons_card_without_a_required_field_is_refused_in_words(lesson, f
 
 def test_the_lessons_files_hold_nothing_that_should_stay_at_home(lesson):
     assert cards.check_files(lesson.space["folder"]) == []
+
+
+def test_the_completed_example_has_the_lessons_figures_and_its_card(lesson):
+    text, titles = project.example(), dict(zip(lesson.stored, _ROWS, strict=True))
+    for name, (right, total, interval) in lesson.stored.items():
+        assert f"| {titles[name]} | {right} of {total} | {interval} |" in text
+    written = Path(lesson.space["folder"], "README.md").read_text(encoding="utf-8")
+    assert assets.path("project", "example-card.md").read_text(encoding="utf-8") == written
+    points = [int(found) for found in re.findall(r"^\| \w+ \| (\d) \|", text, flags=re.MULTILINE)]
+    assert len(points) == 6 and f"{sum(points)} of 12" in text
+
+
+_ROWS = ("instruction alone", "five examples", "fine-tuned, 32 bits", "Q8_0 in llama.cpp", "Q4_K_M in llama.cpp")
+
+
+def test_a_project_of_the_learners_own_changes_the_first_cell_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notes = teaching_data.load("notes", "train")[:60]
+    lines = [f"{json.dumps(row['note'])},{row['template']}" for row in notes]
+    Path("mine.csv").write_text("\n".join(["message,answer", *lines]), encoding="utf-8")
+    own = 'FILE, NAME, LANGUAGE, TASK = "mine.csv", "my-notes", "de", "text-generation"\n'
+    own += 'INSTRUCTION, DATA, DATA_LICENCE = "Which form?", "me/notes", "cc-by-sa-4.0"'
+    lesson = capstone_cells.Lesson(tmp_path, own)
+    lesson.run("head")
+    lesson.run("card")
+    assert cards.is_ready(cards.check(lesson.space["card"], data_licences={"me/notes": "cc-by-sa-4.0"}))
+    card = ModelCard.load(tmp_path / "my-notes" / "README.md")
+    (result,) = card.data.eval_results
+    assert (card.data.language, card.data.datasets, card.data.model_name) == ("de", ["me/notes"], "my-notes")
+    assert (result.task_type, result.dataset_name) == ("text-generation", "me/notes")
+    assert "me/notes (licence cc-by-sa-4.0" in card.text and "town" not in card.text.lower()
