@@ -7,7 +7,7 @@ in common is used: no custom JavaScript, nothing from the web. Text from a learn
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ipywidgets
@@ -28,13 +28,32 @@ class View(ipywidgets.VBox):
     """A column of controls and output. Where widgets cannot live (GitHub, print) its name stands in their place."""
 
     def __init__(self, name: str, children: Sequence[ipywidgets.Widget], **parts: ipywidgets.Widget) -> None:
-        super().__init__(list(children))
+        super().__init__([*children, _announcer(parts.values())])
         self.add_class("labkit-view")
         self._name = name
         self.parts = parts  # the controls by name, for tests and for curious learners
 
     def __repr__(self) -> str:
         return f"<{getattr(self, '_name', 'widget')}: run this cell to use it>"
+
+
+def _announcer(parts: Iterable[ipywidgets.Widget]) -> ipywidgets.HTML:
+    """A place of one pixel that tells a screen reader which slider was moved, and where to.
+
+    The handle of an ipywidgets slider has no name, and says its position in the list, or the exponent, for the value.
+    """
+    place = ipywidgets.HTML(layout=ipywidgets.Layout(width="1px", height="1px", margin="0", overflow="hidden"))
+    for part in parts:
+        if "Slider" in type(part).__name__:
+            part.observe(lambda change: setattr(place, "value", _spoken(change["owner"])), "value")
+    return place
+
+
+def _spoken(slider: Any) -> str:
+    words = {value: label for label, value in getattr(slider, "_options_full", ())}
+    said = words.get(slider.value, slider.value)
+    said = f"{said:,.2f}".removesuffix(".00") if isinstance(said, float) else said
+    return f'<span role="status" aria-live="polite">{escape(f"{slider.description}: {said}")}</span>'
 
 
 def control(kind: type, description: str, value: Any, **options: Any) -> Any:

@@ -19,7 +19,7 @@ def says(text: str):
 
 
 def settle(view) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while view.parts["ask"].disabled and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not view.parts["ask"].disabled

@@ -59,6 +59,18 @@ def test_work_is_announced_before_it_begins(pair, monkeypatch):
     assert len(seen) == 2 and "working ..." in seen[0] and "tokens can be drawn" in seen[1]
 
 
+def test_a_moved_slider_says_its_name_and_value():
+    view = labkit.widgets.memory_planner("mistral-7b", free_gb=16)
+    view.parts["tokens"].value = 32_768
+    assert "Tokens a conversation: 32,768<" in view.children[-1].value
+    view.parts["batch"].value = 4
+    assert "Conversations at once: 4<" in view.children[-1].value
+    view = labkit.widgets.break_even()
+    view.parts["requests_per_month"].value = 1e6
+    assert "Requests a month: 1e+06" not in view.children[-1].value
+    assert "Requests a month: 1,000,000<" in view.children[-1].value
+
+
 def test_what_is_drawn_is_printed_and_announced():
     assert "print-color-adjust:exact" in base.block("x") and 'aria-live="polite"' in base.block("x")
 
