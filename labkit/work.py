@@ -196,9 +196,9 @@ def clean(argv: list[str]) -> int:
     for folder in doomed:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"Deleted: {size / 1e6:,.0f} MB are free again. The next `python lab.py` fetches the model anew.")
-    environment = root() / ".venv"
-    if environment.is_dir():
-        print(f"The installed packages are in {environment}: delete that folder too if you are done with the course.")
+    for environment in (root() / ".venv", root() / ".venv-colab"):
+        if environment.is_dir():
+            print(f"Installed packages are in {environment}: delete that folder too if you are done with the course.")
     return 0
 
 
