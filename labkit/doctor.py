@@ -170,7 +170,7 @@ def _network() -> Check:
 
 
 def _windows(here: machine.Machine) -> Iterator[Check]:
-    if here.gpu and "+cu" not in metadata.version("torch"):
+    if here.idle_gpu:
         yield Check(
             "CUDA",
             "note",

@@ -66,8 +66,11 @@ def connect() -> None:
         ) from None
 
 
-def own() -> dict[str, Any]:
-    """`cache_dir`, `endpoint` and `token` as the learner had them, for `snapshot_download`; {} when nothing changed."""
+def own(*, ask: bool = False) -> dict[str, Any]:
+    """`cache_dir`, `endpoint` and `token` as the learner had them, for `snapshot_download`; {} when nothing changed.
+
+    With `ask` the secret HF_TOKEN of Colab counts too. Colab opens a window before the learner when it is first read.
+    """
     if _before is None:
         return {}
     # A program that a lesson starts inherits the course's values: they are not the learner's.
@@ -77,7 +80,7 @@ def own() -> dict[str, Any]:
     return {
         "cache_dir": before.get("HF_HUB_CACHE") or before.get("HUGGINGFACE_HUB_CACHE") or str(home / "hub"),
         "endpoint": before.get("HF_ENDPOINT") or _REAL,
-        "token": token or False,
+        "token": token or (_colab_secret() if ask else "") or False,
     }
 
 
@@ -96,14 +99,19 @@ def has_token() -> bool:
     """Whether the learner has a Hugging Face token: in the environment, kept by `hf auth login`, or Colab's secret."""
     if _home_and_token(dict(os.environ) if _before is None else _before)[1]:
         return True
+    return bool(_colab_secret())
+
+
+def _colab_secret() -> str:
+    """What a learner keeps as HF_TOKEN under the key at the left of a Colab notebook; empty without, or elsewhere."""
     if "google.colab" not in sys.modules:
-        return False
+        return ""
     try:
         from google.colab import userdata  # type: ignore[import-not-found]
 
-        return bool(userdata.get("HF_TOKEN"))
+        return userdata.get("HF_TOKEN") or ""
     except Exception:  # no such secret, or no leave to read it: each has an error class of its own
-        return False
+        return ""
 
 
 def _home_and_token(environment: dict[str, str]) -> tuple[Path, str]:

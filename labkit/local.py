@@ -28,24 +28,46 @@ Messages = str | Sequence[dict[str, str]]
 def load(model: str | None = None, dtype: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """`(model, tokenizer)` of transformers, in evaluation mode, on this machine's device.
 
-    `model` is a catalogue name; without it `LABKIT_MODEL`, else the course model. `dtype` is fp32, bf16 or fp16;
-    without it what `models.dtype_for` says: on a CPU fp32, so that results are the same on every CPU.
+    `model` is a catalogue name; without it `LABKIT_MODEL`, else the course model. `dtype` is fp32, bf16, fp16 or int4
+    (4 bits by bitsandbytes, computed with in the machine's own type); without it what `models.precision_for` says: on a
+    CPU fp32, so that results are the same on every CPU.
     Raises LabError when the name is unknown, the weights cannot be had, or the model does not fit (before loading).
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
-    dtype = dtype or models.dtype_for(entry, here)
+    dtype = dtype or models.precision_for(entry, here)
     planning.require_memory(entry, dtype, here)
     folder = models.ensure(entry.name)
-    options: dict[str, Any] = {"dtype": torch_dtype(dtype)}
-    if here.device == "cuda":
-        options["device_map"] = "auto"  # accelerate fills the GPU first, and puts in main memory what is left over
-    loaded = AutoModelForCausalLM.from_pretrained(folder, **options)
+    loaded = AutoModelForCausalLM.from_pretrained(folder, **options(dtype, here))
     if here.device == "mps":
         loaded = loaded.to("mps")
     return loaded.eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def options(dtype: str, here: machine.Machine) -> dict[str, Any]:
+    """What `from_pretrained` is given for a dtype (or int4) on a machine. LabError for 4 bits where there are none."""
+    given: dict[str, Any] = {"dtype": torch_dtype(here.dtype if dtype == "int4" else dtype)}
+    if here.device == "cuda":
+        # accelerate fills the GPUs first, one after the other, and puts in main memory what is left over.
+        given["device_map"] = "auto"
+    if dtype == "int4":
+        given["quantization_config"] = four_bits(here)
+    return given
+
+
+def four_bits(here: machine.Machine) -> Any:
+    """The `quantization_config` of bitsandbytes' NF4, as lesson 06 explains it, computed with in the machine's dtype.
+
+    On a T4 that is fp16: it has no units for bf16. LabError on a Mac, where bitsandbytes does not run.
+    """
+    if here.device == "mps":
+        raise LabError("4-bit weights need an NVIDIA GPU or a CPU: on a Mac leave dtype out.")
+    from transformers import BitsAndBytesConfig
+
+    computed = torch_dtype(here.dtype)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -60,8 +82,8 @@ def torch_dtype(name: str) -> torch.dtype:
 
 @functools.lru_cache(maxsize=1)
 def shared(name: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The one pair that `chat` and `stream` use when they are given none, in the machine's fastest dtype."""
-    return load(name, dtype=machine.detect().dtype)
+    """The one pair that `chat` and `stream` use when they are given none: the course model in the fastest dtype."""
+    return load(name, dtype=machine.detect().dtype if (name or catalogue.DEFAULT) == catalogue.DEFAULT else None)
 
 
 def unload() -> None:

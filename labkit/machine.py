@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +47,13 @@ class Machine:
     memory_bytes: int
     gpu: Gpu | None
     cpu_has_bf16: bool = False
+    more_gpus: tuple[Gpu, ...] = ()  # beside `gpu`, which is the first
+    idle_gpu: Gpu | None = None  # it is there, and the installed torch is a build that cannot use it
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """All graphics processors that torch can compute on."""
+        return (self.gpu, *self.more_gpus) if self.gpu else ()
 
     @property
     def device(self) -> str:
@@ -82,7 +91,7 @@ class Machine:
 
     def summary(self) -> str:
         """One line, for example `2 cores, 23.4 GB free of 25.3 GB, no GPU`."""
-        gpu = f"{self.gpu.name} with {self.gpu.memory_bytes / 1e9:.1f} GB" if self.gpu else "no GPU"
+        gpu = ", ".join(f"{each.name} with {each.memory_bytes / 1e9:.1f} GB" for each in self.gpus) or "no GPU"
         free = f"{self.available_bytes() / 1e9:.1f} GB free of {self.memory_bytes / 1e9:.1f} GB"
         return f"{self.cores} core{'s' if self.cores != 1 else ''}, {free}, {gpu}"
 
@@ -94,6 +103,8 @@ def detect() -> Machine:
 
     total = psutil.virtual_memory().total
     limit, _ = cgroup_memory()
+    gpus = _gpus(total)
+    usable = not gpus or gpus[0].kind == "mps" or torch_has_cuda() is not False
     return Machine(
         platform=hosted_on(os.environ),
         system=platform.system(),
@@ -102,8 +113,10 @@ def detect() -> Machine:
         cpu=_cpu_name(),
         cores=usable_cores(),
         memory_bytes=min(total, limit) if limit is not None else total,
-        gpu=_gpu(total),
+        gpu=gpus[0] if gpus and usable else None,
         cpu_has_bf16=_cpu_has_bf16(),
+        more_gpus=tuple(gpus[1:]) if usable else (),
+        idle_gpu=gpus[0] if gpus and not usable else None,
     )
 
 
@@ -204,22 +217,57 @@ def _cpu_has_bf16() -> bool:
     return False
 
 
-def _gpu(memory_bytes: int) -> Gpu | None:
+def _gpus(memory_bytes: int) -> list[Gpu]:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
-        return Gpu(_cpu_name(), memory_bytes, "mps")
+        return [Gpu(_cpu_name(), memory_bytes, "mps")]
     if not shutil.which("nvidia-smi"):
-        return None
+        return []
     query = "--query-gpu=name,memory.total,compute_cap"
-    return parse_nvidia(_run("nvidia-smi", query, "--format=csv,noheader,nounits"))
+    found = parse_nvidia(_run("nvidia-smi", query, "--format=csv,noheader,nounits"))
+    return visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def parse_nvidia(text: str) -> Gpu | None:
-    """The first GPU in the answer of nvidia-smi.
+def visible(gpus: list[Gpu], setting: str | None) -> list[Gpu]:
+    """Those that `CUDA_VISIBLE_DEVICES` leaves to torch: CUDA reads numbers or UUIDs up to the first that is neither.
+
+    >>> two = parse_nvidia("Tesla T4, 15360, 7.5\\nTesla P100, 16384, 6.0")
+    >>> [gpu.name for setting in (None, "1", "", "-1") for gpu in visible(two, setting)]
+    ['Tesla T4', 'Tesla P100', 'Tesla P100']
+    """
+    if setting is None:
+        return gpus
+    left = []
+    for place, word in enumerate(word.strip() for word in setting.split(",")):
+        number = int(word) if word.isdigit() else place if word.startswith(("GPU-", "MIG-")) else -1
+        if not 0 <= number < len(gpus):
+            break
+        left.append(gpus[number])
+    return left
+
+
+def torch_has_cuda() -> bool | None:
+    """Whether the installed torch was built for CUDA; None without a torch that says so. Does not import it.
+
+    On Windows the plain `pip install torch` is a build without, and its metadata does not tell.
+    """
+    found = importlib.util.find_spec("torch")
+    for folder in (found.submodule_search_locations if found else None) or []:
+        if said := re.search(r"^cuda\b[^=\n]*=\s*(\S+)", _read(Path(folder) / "version.py"), re.MULTILINE):
+            return said[1] != "None"
+    return None
+
+
+def parse_nvidia(text: str) -> list[Gpu]:
+    """The GPUs in the answer of nvidia-smi.
 
     >>> parse_nvidia("Tesla T4, 15360, 7.5")
-    Gpu(name='Tesla T4', memory_bytes=16106127360, kind='cuda', capability=(7, 5))
+    [Gpu(name='Tesla T4', memory_bytes=16106127360, kind='cuda', capability=(7, 5))]
     """
-    fields = [field.strip() for field in (text.splitlines() or [""])[0].split(",")]
+    return [gpu for line in text.splitlines() if (gpu := _nvidia(line))]
+
+
+def _nvidia(line: str) -> Gpu | None:
+    fields = [field.strip() for field in line.split(",")]
     if len(fields) != 3 or not fields[1].isdigit():
         return None
     major, _, minor = fields[2].partition(".")

@@ -16,7 +16,7 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from labkit import cache, catalogue, machine
+from labkit import cache, catalogue, machine, planning
 from labkit.errors import LabError
 
 # Raise it when `conversion` writes something else, so that old caches are converted again.
@@ -70,6 +70,12 @@ def dtype_for(entry: catalogue.Entry, here: machine.Machine) -> str:
     if here.device != "cpu":
         return here.dtype
     return "fp32" if _embedded(entry) else "bf16"
+
+
+def precision_for(entry: catalogue.Entry, here: machine.Machine) -> str:
+    """The same, or "int4" for a bigger model that an NVIDIA GPU holds only so: Mistral-7B on Colab's T4 of 15 GB."""
+    dtype = dtype_for(entry, here)
+    return dtype if _embedded(entry) else planning.precision(entry, dtype, here)
 
 
 def status(name: str | None = None, *, thorough: bool = False) -> str:
@@ -259,11 +265,15 @@ def _from_hub(entry: catalogue.Entry, *, quiet: bool) -> Path:
     size = entry.size_bytes("bf16")
     _say(f"Downloading {entry.repo_id} from the Hugging Face Hub (about {size / 1e9:.1f} GB)", quiet)
     try:
-        return Path(snapshot_download(entry.repo_id, revision=entry.revision, allow_patterns=_PATTERNS, **hub.own()))
+        return Path(
+            snapshot_download(entry.repo_id, revision=entry.revision, allow_patterns=_PATTERNS, **hub.own(ask=True))
+        )
     except GatedRepoError:
+        # Colab keeps nothing of a login beyond the session: its own place for tokens is under the key at the left.
+        colab = "keep your token as the secret HF_TOKEN (the key at the left), let this notebook read it"
+        login = colab if "google.colab" in sys.modules else "run `hf auth login`"
         raise LabError(
-            f"{entry.repo_id} is gated: accept its terms on huggingface.co/{entry.repo_id}, run `hf auth login`, "
-            "then try again."
+            f"{entry.repo_id} is gated: accept its terms on huggingface.co/{entry.repo_id}, {login}, then try again."
         ) from None
     except (HfHubHTTPError, OSError) as problem:
         raise LabError(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from labkit import cache, catalogue, compatibility, hub, machine, models, network, planning
 from labkit.errors import LabError
@@ -20,6 +21,7 @@ LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
 MODES = ("local", "live")
 # Lessons that talk to the Hub, or to providers. In the local world they get the course's own; the others start nothing.
 _WITH_HUB, _WITH_GATEWAY = ("03", "08"), ("04",)
+_WITH_BIGGER = ("05", "07")  # their cells run with a bigger model, and say how: it is offered where a GPU has the room
 
 # What the libraries read when they are first imported. No telemetry, no update checks, no progress bars for files that
 # are here already; no proxy for loopback addresses, or a school's proxy would catch the course's own servers.
@@ -47,7 +49,15 @@ class Lab:
     model: catalogue.Entry
     path: Path
     dtype: str  # as torch spells it: "float32", "bfloat16" or "float16"
+    precision: str = ""  # of the weights: fp32, bf16, fp16 or int4
     _began: float = field(default_factory=time.monotonic, repr=False)
+
+    @property
+    def quantization(self) -> Any:
+        """The `quantization_config` for `from_pretrained`: 4 bits where the model fits the GPU only so, else None."""
+        from labkit import local
+
+        return local.four_bits(self.machine) if self.precision == "int4" else None
 
     def cost(self) -> str:
         """What the lesson took up to here: seconds, and the kernel's memory at its peak. Depends on the machine."""
@@ -93,13 +103,16 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     compatibility.step_around()
     if mode == "local":
         _connect(lesson)
-    dtype = models.dtype_for(entry, here)
+    dtype, precision = models.dtype_for(entry, here), models.precision_for(entry, here)
     if _started is None or _started.model.name != entry.name:
         # Once it is loaded, it would have to fit a second time.
-        planning.require_memory(entry, dtype, here)
-    lab = Lab(lesson, mode, here, entry, models.ensure(entry.name), _TORCH_NAMES[dtype])
+        planning.require_memory(entry, precision, here)
+    lab = Lab(lesson, mode, here, entry, models.ensure(entry.name), _TORCH_NAMES[dtype], precision)
     _started = lab
-    print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, dtype)} · {entry.title}")
+    spoken = f"{dtype}, weights in 4 bits" if precision == "int4" else dtype
+    print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, spoken)} · {entry.title}")
+    if lesson in _WITH_BIGGER and entry.name == catalogue.DEFAULT and (offer := planning.offer(lesson, dtype, here)):
+        print(offer)
     if here.platform == "colab" and not (cache.root() / "progress.json").exists():
         print("This is a new machine: labkit.progress.upload() brings your earlier progress back.")
     return lab

@@ -198,9 +198,9 @@ def clean(argv: list[str]) -> int:
     if held := _bytes(doomed):
         print(f"{held / 1e6:,.0f} MB are in use and stay: close all notebooks, then run this again.")
     print(f"Deleted: {(size - held) / 1e6:,.0f} MB are free again. The next `python lab.py` fetches the model anew.")
-    environment = root() / ".venv"
-    if environment.is_dir():
-        print(f"The installed packages are in {environment}: delete that folder too if you are done with the course.")
+    for environment in (root() / ".venv", root() / ".venv-colab"):
+        if environment.is_dir():
+            print(f"Installed packages are in {environment}: delete that folder too if you are done with the course.")
     return 0
 
 

@@ -59,6 +59,6 @@ def test_versions_are_compared_as_numbers():
 
 
 def test_a_windows_owner_of_an_nvidia_card_learns_how_to_use_it():
-    here = dataclasses.replace(machine.detect(), system="Windows", gpu=machine.Gpu("RTX", 10**10, "cuda", (8, 6)))
+    here = dataclasses.replace(machine.detect(), system="Windows", idle_gpu=machine.Gpu("RTX", 10**10, "cuda", (8, 6)))
     (check,) = [check for check in doctor._windows(here) if check.name == "CUDA"]
     assert "pytorch.org/get-started" in check.message

@@ -49,10 +49,60 @@ def test_where_this_is(variables, place):
 
 def test_what_nvidia_smi_says():
     two = "NVIDIA H200, 143771, 9.0\nNVIDIA H200, 143771, 9.0"
-    assert machine.parse_nvidia(two) == Gpu("NVIDIA H200", 143771 * 2**20, "cuda", (9, 0))
-    assert machine.parse_nvidia("Quadro K600, 1024, [N/A]") == Gpu("Quadro K600", 2**30, "cuda", None)
+    assert machine.parse_nvidia(two) == [Gpu("NVIDIA H200", 143771 * 2**20, "cuda", (9, 0))] * 2
+    assert machine.parse_nvidia("Quadro K600, 1024, [N/A]") == [Gpu("Quadro K600", 2**30, "cuda", None)]
     for text in ("", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", "a, b, c"):
-        assert machine.parse_nvidia(text) is None
+        assert machine.parse_nvidia(text) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "left"),
+    [
+        (None, "ABC"),
+        ("", ""),
+        ("-1", ""),
+        ("2,0", "CA"),
+        ("1, 9, 0", "B"),
+        ("0,-1,1", "A"),
+        ("GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "A"),
+    ],
+)
+def test_what_is_hidden_from_cuda_is_not_counted(setting, left):
+    three = machine.parse_nvidia("A, 1024, 7.5\nB, 1024, 8.0\nC, 1024, 9.0")
+    assert "".join(gpu.name for gpu in machine.visible(three, setting)) == left
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """An nvidia-smi that knows two T4, and a machine that was not looked at yet."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'Tesla T4, 15360, 7.5'\necho 'Tesla T4, 15360, 7.5'\n", encoding="utf-8")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    machine.detect.cache_clear()
+    yield
+    machine.detect.cache_clear()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pretends an NVIDIA driver for Linux")
+@pytest.mark.parametrize(("built", "device"), [("'12.8'", "cuda"), ("None", "cpu")])
+def test_a_gpu_counts_only_for_a_torch_that_can_use_it(driver, tmp_path, monkeypatch, built, device):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('only looked at')", encoding="utf-8")
+    (tmp_path / "torch" / "version.py").write_text(f"cuda: Optional[str] = {built}\n", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    here = machine.detect()
+    assert (here.device, len(here.gpus)) == (device, 2 if device == "cuda" else 0)
+    assert (here.idle_gpu is None) == (device == "cuda")
+    assert ("2" if device == "cuda" else "no GPU") in here.summary().replace("Tesla T4 with", "2")
+
+
+def test_what_the_installed_torch_was_built_for():
+    import torch
+
+    assert machine.torch_has_cuda() == (torch.version.cuda is not None)
 
 
 def write(folder, **files):

@@ -13,8 +13,8 @@ from labkit.errors import LabError
 
 def computer(free: float, gpu: float = 0) -> SimpleNamespace:
     """What `require_memory` asks of a machine."""
-    card = SimpleNamespace(memory_bytes=int(gpu)) if gpu else None
-    return SimpleNamespace(device="cuda" if gpu else "cpu", gpu=card, available_bytes=lambda: int(free))
+    cards = (SimpleNamespace(memory_bytes=int(gpu)),) if gpu else ()
+    return SimpleNamespace(device="cuda" if gpu else "cpu", gpus=cards, available_bytes=lambda: int(free))
 
 
 def test_enough_memory_is_enough():
