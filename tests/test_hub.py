@@ -104,9 +104,11 @@ def test_a_hub_that_moved_is_said_in_a_sentence():
 import labkit, socket
 labkit.start("03")
 from labkit import hub
-from labkit.classroom import services
+from labkit.classroom import processes, services
 services.stop("hub")
-with socket.create_server(("127.0.0.1", int(hub._url.rpartition(":")[2]))):
+port = int(hub._url.rpartition(":")[2])
+processes.require_free(port)
+with socket.create_server(("127.0.0.1", port)):
     labkit.start("03")
 """
     run = python(program)

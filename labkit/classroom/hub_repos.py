@@ -18,6 +18,8 @@ from labkit.classroom.hub_files import File, Repo, data_file, text_file
 
 NOT_THE_HUB = "local-hub; this is the course's Hub on your machine, not huggingface.co"
 _SUFFIXES = ("-instruct", "-chat")
+# Of the one model that is served whole. A tag is in every answer about it, and can be searched for.
+_DEQUANTIZED = "dequantized-from-Q4_1"
 
 
 @functools.cache
@@ -38,7 +40,7 @@ def card_text(name: str) -> str:
 
 
 def _repo(entry: Entry, whole: Path | None) -> Repo:
-    config, card = hub_weights.config(entry), _card(entry)
+    config, card = hub_weights.config(entry), _card(entry, complete=whole is not None)
     files = _from_folder(whole) if whole else hub_weights.files(entry)
     files |= text_file("README.md", _readme(entry, card, complete=whole is not None))
     released = entry.facts.get("released")
@@ -66,11 +68,12 @@ def _from_folder(folder: Path) -> dict[str, File]:
     return found
 
 
-def _card(entry: Entry) -> dict[str, Any]:
+def _card(entry: Entry, *, complete: bool) -> dict[str, Any]:
     """The card's metadata: what is confirmed of licence, task, library and descent."""
     card = {"license": entry.licence, "library_name": "transformers", "pipeline_tag": "text-generation"}
-    if entry.value("chat"):
-        card["tags"] = ["conversational"]
+    tags = (["conversational"] if entry.value("chat") else []) + ([_DEQUANTIZED] if complete else [])
+    if tags:
+        card["tags"] = tags
     base = next((entry.name.removesuffix(suffix) for suffix in _SUFFIXES if entry.name.endswith(suffix)), None)
     if base in catalogue.names():
         card["base_model"] = catalogue.get(base).repo_id

@@ -72,12 +72,24 @@ def end(pid: int, born: float) -> None:
                 time.sleep(0.02)
 
 
-def require_free(port: int) -> None:
-    """Raise LabError when `port` of 127.0.0.1 cannot be listened to."""
+def require_free(port: int, patience: float = 1.0) -> None:
+    """Raise LabError when `port` of 127.0.0.1 cannot be listened to, for `patience` seconds.
+
+    A process that has just ended may hold its port a moment longer: up to 80 ms were seen on a busy machine.
+    """
+    deadline = time.monotonic() + patience
+    while not _is_free(port):
+        if time.monotonic() >= deadline:
+            raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.")
+        time.sleep(0.05)
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         if os.name == "posix":  # where it only means: not blocked by connections that are closing
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError):
-            raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.") from None
+            return False
+    return True

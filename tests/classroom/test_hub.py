@@ -180,9 +180,7 @@ def test_tags_by_type(api):
 
 
 def test_model_info(api):
-    info = api.model_info(
-        "mistralai/Mistral-7B-Instruct-v0.1" if False else "meta-llama/Llama-2-7b-chat-hf", files_metadata=True
-    )
+    info = api.model_info("meta-llama/Llama-2-7b-chat-hf", files_metadata=True)
     assert info.gated == "manual" and info.downloads is None and info.likes is None
     assert info.card_data.base_model == "meta-llama/Llama-2-7b-hf" and info.card_data.license == "llama2"
     assert info.safetensors.total == 6_738_415_616 and info.pipeline_tag == "text-generation"
@@ -221,6 +219,12 @@ def test_cards_say_that_they_are_the_courses_and_source_each_fact(download):
     assert "was written for a course" in text and "headers rebuilt" in text
     assert "| parameters | 7241732096 |" in text and text.count("https://") > 10
     assert "turned back into 32" in download(COURSE_MODEL, "README.md").read_text(encoding="utf-8")
+
+
+def test_answers_say_that_the_course_model_comes_from_4_bits(api):
+    tag = "dequantized-from-Q4_1"
+    assert tag in api.model_info(COURSE_MODEL).tags and tag in api.model_info(COURSE_MODEL).card_data.tags
+    assert [model.id for model in api.list_models(filter=tag)] == [COURSE_MODEL]
 
 
 # --- downloads
