@@ -379,7 +379,7 @@ def failures(stream: bool, expected, **client) -> list:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("status", "retry_after"), [(401, None), (402, None), (403, None), (429, None), (429, 7), (503, 1)]
+    ("status", "retry_after"), [(401, None), (402, None), (403, None), (429, None), (429, 7), (503, 1), (504, None)]
 )
 def test_an_ordered_status(status, retry_after, stream):
     gateway_drills.order(status=status, times=2, retry_after=retry_after)

@@ -86,6 +86,12 @@ def gone(pid: int) -> bool:
     return processes.birth(pid) is None
 
 
+def listens_at(pid: int) -> set[str]:
+    """The addresses at which a process accepts connections."""
+    found = psutil.Process(pid).net_connections(kind="inet")
+    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+
+
 def kill(pid: int) -> None:
     """SIGKILL, or what Windows has."""
     os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))

@@ -15,7 +15,7 @@ import threading
 
 import pytest
 from gateway_helpers import KEY, MODEL, QUESTION, ask, busy, chat_body, served
-from service_helpers import gone, kill, wait_until
+from service_helpers import gone, kill, listens_at, wait_until
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -281,7 +281,7 @@ def test_it_ends_after_its_last_user_and_takes_its_model_server_along(course_cac
 
 def test_one_gateway_for_all_kernels_and_one_a_destination(course_cache, monkeypatch):
     service = gateway.inference_gateway()
-    assert gateway.inference_gateway() == service
+    assert gateway.inference_gateway() == service and listens_at(service.pid) == {"127.0.0.1"}
     monkeypatch.setenv("LABKIT_ENDPOINT", service.url)
     monkeypatch.setenv("LABKIT_ENDPOINT_KEY", service.key)
     forwarding = gateway.inference_gateway()
@@ -329,7 +329,7 @@ def test_for_a_class_it_wants_the_token(course_cache):
     text = greeting(command)
     port, token = text.splitlines()[0].rpartition(":")[2], re.search(r"ENDPOINT_KEY=(\S+)", text)[1]
     url = f"http://127.0.0.1:{port}"
-    assert len(token) >= 12
+    assert len(token) >= 12 and listens_at(command.pid) == {"0.0.0.0"}
     assert ask(url, "/v1/models", method="GET", key=token)[0] == 200
     for wrong in ("", "hf_course_learner", token[:-1]):
         assert ask(url, "/v1/models", method="GET", key=wrong)[0] == 401

@@ -11,7 +11,7 @@ import urllib.request
 from typing import Any
 
 import pytest
-from service_helpers import gone, kill, wait_until
+from service_helpers import gone, kill, listens_at, wait_until
 
 from labkit import LabError, models
 from labkit.classroom import services
@@ -88,8 +88,9 @@ def test_no_door_opens_without_the_key(path):
     assert urllib.request.urlopen(service.url + "/health", timeout=60).status == 200
 
 
-def test_no_web_page_gets_an_answer():
+def test_no_other_machine_and_no_web_page_gets_an_answer():
     service = model_server()
+    assert listens_at(service.pid) == {"127.0.0.1"}
     request = urllib.request.Request(service.url + "/v1/models")
     request.add_header("Authorization", f"Bearer {service.key}")
     request.add_header("Origin", "http://example.org")
