@@ -293,7 +293,7 @@ import sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from labkit import evaluation, models
 from labkit.quantization import methods
-skip = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head")
+skip = ("model", "lm_head")
 folder = models.ensure()
 config = methods.configuration(sys.argv[1], skip)
 model = AutoModelForCausalLM.from_pretrained(folder, quantization_config=config, dtype=torch.float32).eval()

@@ -132,7 +132,7 @@ def load(name: str, *, checkpoint: str | Path | None = None, quiet: bool = False
 def configuration(name: str, skip: tuple[str, ...] = ("lm_head",)) -> Any:
     """The configuration that `from_pretrained` wants for a method of bitsandbytes or torchao.
 
-    `skip` are the linear layers that stay as they are, by the last part of their names.
+    `skip` are beginnings of names, up to a dot: layers that stay as they are.
     """
     # It warns at its first import on some CPUs that a faster kernel could be fetched from the Hub.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
