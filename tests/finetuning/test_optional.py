@@ -95,8 +95,11 @@ def test_dpo_by_hand_has_the_loss_of_trls_trainer(course_cache, tmp_path):
         {key: [{"role": role, "content": row[key]}] for key, role in (("prompt", "user"), *_ANSWERS)}
         for row in teaching_data.load("tone", "train")[:4]
     ]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = Dataset.from_json(str(file), cache_dir=str(tmp_path))
     settings = DPOConfig(str(tmp_path), beta=0.3, use_cpu=True, bf16=False, report_to="none", disable_tqdm=True)
-    trainer = DPOTrainer(model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    trainer = DPOTrainer(model, args=settings, train_dataset=data, processing_class=tokenizer)
     model.eval()
     theirs = trainer.compute_loss(model, trainer.data_collator([trainer.train_dataset[place] for place in range(4)]))
     pairs = []
