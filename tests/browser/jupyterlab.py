@@ -27,7 +27,7 @@ CHROMIUM_FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 LOCAL = ("http://127.0.0.1", "ws://127.0.0.1", "http://localhost", "ws://localhost", "data:", "blob:", "chrome")
-RUN_SECONDS = 400
+RUN_SECONDS = 800  # a limit for what hangs
 
 
 def learners_folder(folder: Path, notebooks: list[Path]) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-SLOW = 60_000  # ms: where the model answers, on a busy machine
+SLOW = 120_000  # ms: where the model answers, on a busy machine
 QUESTION_HERE = "Ask something, then press Enter"
 
 

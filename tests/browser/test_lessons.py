@@ -9,7 +9,7 @@ from labkit.authoring import lessons as listing
 from labkit.authoring.canonical import WIDGET_VIEW as WIDGET
 from tests.browser.jupyterlab import jupyterlab, learners_folder
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 ALWAYS = ("00", "05")
