@@ -18,7 +18,7 @@ from labkit.demos import served
 from tests.browser import moves
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
-TALL = 5000  # pixels: JupyterLab takes away what is far from the screen, so all of the notebook has to be on it
+TALL = 5000  # pixels: the whole notebook at once
 START = (
     "from functools import partial\n\nimport labkit, labkit.families, labkit.widgets\n"
     "lab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"

@@ -80,6 +80,7 @@ def browser(executable: str, *, width: int = 1100, height: int = 900) -> Iterato
             args=CHROMIUM_FLAGS,
             viewport={"width": width, "height": height},
         )
+        context.set_default_timeout(120_000)
         yield context
         context.close()
 
