@@ -49,7 +49,7 @@ def fetch(argv: list[str]) -> int:
     if assets.checkout() is None:
         raise LabError("fetch needs a copy of the course's repository: an installed package does not list its wheels.")
     folder = _writable(options.folder)
-    wanted = _requirements(["lab", *(["test", "site", "demos", "platforms"] if options.test else [])])
+    wanted = _requirements(["lab", "demos", *(["test", "site", "platforms"] if options.test else [])])
     for system, python in _targets(options.systems, options.pythons):
         print(f"Fetching for {system or 'this machine'}, Python {python}", flush=True)
         asked = [_torch(system), *wanted]

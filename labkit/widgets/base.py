@@ -30,6 +30,7 @@ class View(ipywidgets.VBox):
     def __init__(self, name: str, children: Sequence[ipywidgets.Widget], **parts: ipywidgets.Widget) -> None:
         super().__init__([*children, _announcer(parts.values())])
         self.add_class("labkit-view")
+        self.add_class(f"labkit-{name.lower().replace(' ', '-')}")
         self._name = name
         self.parts = parts  # the controls by name, for tests and for curious learners
 

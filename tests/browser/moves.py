@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-SLOW = 60_000  # ms: where the model answers, on a busy machine
+SLOW = 120_000  # ms: where the model answers, on a busy machine
 QUESTION_HERE = "Ask something, then press Enter"
 
 
@@ -19,7 +19,7 @@ def put(view: Any, label: str, text: str) -> None:
     field.press("Enter")
 
 
-def shows(view: Any, text: str, *, timeout: int = 30_000, exact: bool = False) -> None:
+def shows(view: Any, text: str, *, timeout: int = SLOW, exact: bool = False) -> None:
     view.get_by_text(text, exact=exact).first.wait_for(timeout=timeout)
 
 
@@ -61,12 +61,12 @@ def sampling_playground(view: Any) -> None:
 
 def chat(view: Any) -> None:
     ask(view, "What is the capital of France?")
-    shows(view, "The capital of France is Paris.", timeout=SLOW)
-    shows(view, "done: 6 words", timeout=SLOW)
+    shows(view, "The capital of France is Paris.")
+    shows(view, "done: 6 words")
     ask(view, "Tell me a very long story about the sea.")
     shows(view, "▌")
     view.get_by_role("button", name="Stop").click()
-    shows(view, "stopped:", timeout=SLOW)
+    shows(view, "stopped:")
     view.get_by_role("button", name="Clear").click()
     shows(view, "No messages yet.")
     # With the keyboard alone: from the field, Tab leads to Send.
@@ -142,7 +142,7 @@ def api_playground(view: Any) -> None:
     view.get_by_role("button", name="Ask both").click()
     shows(view, "writing ...")
     view.get_by_role("button", name="Stop").click()
-    shows(view, "usage not told", timeout=SLOW)
+    shows(view, "usage not told")
 
 
 def arena(view: Any) -> None:
@@ -150,7 +150,7 @@ def arena(view: Any) -> None:
     assert vote.is_disabled()
     view.get_by_label("Prompt", exact=True).fill("What is the capital of France?")
     view.get_by_role("button", name="Ask both").press("Enter")
-    shows(view, "Which one is better?", timeout=SLOW)
+    shows(view, "Which one is better?")
     vote.press("Enter")  # by the keyboard alone
     shows(view, "You chose")
     shows(view, "1 round:")
@@ -158,7 +158,7 @@ def arena(view: Any) -> None:
     view.get_by_role("button", name="Ask both").click()
     shows(view, "writing ...")
     view.get_by_role("button", name="Stop").click()
-    shows(view, "This round was stopped and does not count.", timeout=SLOW)
+    shows(view, "This round was stopped and does not count.")
 
 
 # By the name of the function that makes the widget, which is also the name of its demo.

@@ -14,9 +14,11 @@ from pathlib import Path
 import nbformat
 
 from labkit import assets
+from labkit.demos import served
 from tests.browser import moves
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
+TALL = 5000  # pixels: the whole notebook at once
 START = (
     "from functools import partial\n\nimport labkit, labkit.families, labkit.widgets\n"
     "lab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"
@@ -44,6 +46,12 @@ WIDGETS = {
 }
 
 
+def place(name: str) -> str:
+    """Where the widget of this name is on a page, as a selector."""
+    titles = {demo.file.removesuffix(".ipynb"): demo.title for demo in served.demos()}
+    return f".labkit-{titles[name].lower().replace(' ', '-')}"
+
+
 def widget_notebook(file: Path) -> None:
     """A notebook with each widget in a cell of its own."""
     cells = [nbformat.v4.new_code_cell(source) for source in (START, *WIDGETS.values())]
@@ -66,9 +74,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _widgets(lab: Lab, target: Path) -> None:
-    with lab.page("widgets.ipynb", width=1000, height=3800) as page:
+    with lab.page("widgets.ipynb", width=1000, height=TALL) as page:
         lab.run_all(page)
-        views = dict(zip(WIDGETS, page.locator(".labkit-view").all(), strict=True))
+        views = {name: page.locator(place(name)) for name in WIDGETS}
         views["token_explorer"].get_by_text("Compare the cost of languages").click()
         moves.press(views["sampling_playground"], 1, "ArrowRight", 8)  # top-k 8, so that the picture shows a cut
         moves.ask(views["chat"], "What is the capital of France?")

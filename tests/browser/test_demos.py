@@ -9,7 +9,7 @@ from tests.browser import voila
 from tests.browser.moves import MOVES
 
 pytest.importorskip("voila", reason="the extra demos is not installed")
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
 NAMES = sorted(file.stem for file in (assets.notebook_dir() / "demos").glob("*.ipynb"))
 
 
@@ -31,7 +31,7 @@ def context(chromium):
 def test_a_demo_answers_its_visitor(name, demos, context):
     with voila.page(context, demos, f"voila/render/{name}.ipynb") as page:
         view = page.locator(".labkit-view")
-        view.wait_for(timeout=120_000)
+        view.wait_for(timeout=voila.READY)
         assert not page.get_by_text("There was an error when executing cell").count()
         assert page.get_by_role("link", name="All demos").count() == 1 and not page.locator("img").count()
         MOVES[name](view)
@@ -54,13 +54,13 @@ def test_the_list_leads_to_each_demo_in_both_themes(demos, context):
         page.get_by_role("link", name="Light theme").wait_for()
         assert page.evaluate("() => getComputedStyle(document.documentElement).colorScheme") != light
         page.get_by_role("link", name="Licence explorer").click()
-        page.locator("body.theme-dark .labkit-view").wait_for(timeout=60_000)
+        page.locator("body.theme-dark .labkit-view").wait_for(timeout=voila.READY)
     assert demos.outside() == []
 
 
 def test_who_leaves_a_page_ends_its_kernel(demos, context):
     with voila.page(context, demos, "voila/render/licence_explorer.ipynb") as page:
-        page.locator(".labkit-view").wait_for(timeout=60_000)
+        page.locator(".labkit-view").wait_for(timeout=voila.READY)
         assert demos.kernels()
     deadline = time.monotonic() + 60
     while demos.kernels():

@@ -6,10 +6,9 @@ import pytest
 
 from labkit import assets
 from labkit.authoring import lessons as listing
-from labkit.authoring.canonical import WIDGET_VIEW as WIDGET
 from tests.browser.jupyterlab import jupyterlab, learners_folder
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 ALWAYS = ("00", "05")
@@ -27,10 +26,10 @@ def test_run_all_works_in_a_real_browser(number, chromium, course_cache, tmp_pat
         lab.run_all(page)
         cells = [cell for cell in lab.cells(page) if cell["cell_type"] == "code"]
         assert not [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"]
-        widgets = [cell for cell in cells if any(WIDGET in output.get("data", {}) for output in cell["outputs"])]
-        if widgets:
-            page.locator(".labkit-view").first.scroll_into_view_if_needed()
-            assert page.locator(".labkit-view").count() >= 1
+        shown = [output.get("data", {}).get("text/plain", "") for cell in cells for output in cell["outputs"]]
+        widgets = [text for text in shown if "run this cell to use it" in "".join(text)]
+        page.locator(".labkit-view").nth(len(widgets) - 1).wait_for(timeout=60_000)
+        assert page.locator(".labkit-view").count() == len(widgets)
         assert not page.get_by_text(re.compile("Error displaying widget|Loading widget")).count()
         for picture in page.locator(".jp-RenderedMarkdown img").all():
             if "badge" not in (picture.get_attribute("src") or ""):

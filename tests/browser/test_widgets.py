@@ -5,7 +5,7 @@ import pytest
 import labkit.widgets
 from tests.browser.jupyterlab import jupyterlab, learners_folder
 from tests.browser.moves import MOVES
-from tests.browser.pictures import WIDGETS, widget_notebook
+from tests.browser.pictures import TALL, WIDGETS, place, widget_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -17,11 +17,8 @@ def test_every_widget_has_a_move_and_a_picture():
 def test_the_widgets_answer_the_learner(chromium, course_cache, tmp_path):
     folder = learners_folder(tmp_path / "course", [])
     widget_notebook(folder / "work" / "widgets.ipynb")
-    with jupyterlab(folder, chromium) as lab, lab.page("widgets.ipynb", width=1000, height=3600) as page:
+    with jupyterlab(folder, chromium) as lab, lab.page("widgets.ipynb", width=1000, height=TALL) as page:
         lab.run_all(page)
-        # JupyterLab draws only what is near the screen: the widgets come as they are scrolled to.
-        for place, name in enumerate(WIDGETS):
-            view = page.locator(".labkit-view").nth(place)
-            view.scroll_into_view_if_needed()
-            MOVES[name](view)
+        for name in WIDGETS:
+            MOVES[name](page.locator(place(name)))
         assert lab.outside() == []

@@ -17,6 +17,8 @@ import psutil
 from labkit import assets
 from tests.browser.jupyterlab import CHROMIUM_FLAGS, LOCAL
 
+READY = 200_000  # ms: a page is sent while its notebook runs, and loading a model takes its time on a busy machine
+
 
 @dataclass
 class Demos:
@@ -78,6 +80,7 @@ def browser(executable: str, *, width: int = 1100, height: int = 900) -> Iterato
             args=CHROMIUM_FLAGS,
             viewport={"width": width, "height": height},
         )
+        context.set_default_timeout(120_000)
         yield context
         context.close()
 
@@ -88,6 +91,8 @@ def page(context: Any, demos: Demos, address: str = "") -> Iterator[Any]:
     opened = context.new_page()
     opened.on("request", lambda request: demos.requests.append(request.url))
     opened.on("pageerror", lambda error: demos.complaints.append(str(error)))
-    opened.goto(demos.url + address)
-    yield opened
-    opened.close(run_before_unload=True)
+    try:
+        opened.goto(demos.url + address, timeout=READY)
+        yield opened
+    finally:
+        opened.close(run_before_unload=True)
