@@ -37,7 +37,9 @@ def connections(*, loopback: bool = False) -> set[Connection]:
     this, found = psutil.Process(), set()
     for process in (this, *this.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            for each in process.net_connections(kind="inet"):
+            # psutil 5.9, which Colab has, knows it by its older name.
+            ask = process.net_connections if hasattr(process, "net_connections") else process.connections
+            for each in ask(kind="inet"):
                 if each.raddr and (loopback or not ipaddress.ip_address(each.raddr.ip.split("%")[0]).is_loopback):
                     found.add(Connection(process.pid, each.laddr.port, each.raddr.ip, each.raddr.port))
     return found
