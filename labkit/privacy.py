@@ -40,7 +40,9 @@ def connections(*, loopback: bool = False) -> set[Connection]:
     this, found, own = psutil.Process(), set(), _own_addresses()
     for process in (this, *this.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            for each in process.net_connections(kind="inet"):
+            # psutil 5.9, which Colab has, knows it by its older name.
+            ask = process.net_connections if hasattr(process, "net_connections") else process.connections
+            for each in ask(kind="inet"):
                 if each.raddr and (loopback or not _stays_here(each.raddr.ip, own)):
                     found.add(Connection(process.pid, each.laddr.port, each.raddr.ip, each.raddr.port))
     return found

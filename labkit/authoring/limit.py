@@ -18,8 +18,8 @@ import psutil
 from labkit import machine
 
 BINDER_BYTES = 2_000_000_000
-# Of these, Jupyter's own server: JupyterLab 4.6 with one lesson open in a browser took 0.11 GB (PSS, 2026-11-25), and
-# its variant for a JupyterHub, which Binder runs, loads the hub's client as well.
+# Of these, Jupyter's own server: JupyterLab 4.6 with a notebook open in a browser took 0.105 GB (PSS, November 2026),
+# and its variant for a JupyterHub, which Binder runs, loads the hub's client as well.
 SERVER_BYTES = 150_000_000
 
 

@@ -98,10 +98,19 @@ def test_each_untruth_fails(stored, strict_pytest, tmp_path):
 @pytest.mark.slow
 def test_a_notebook_that_takes_too_much_memory_fails(stored, strict_pytest):
     file = stored("greedy.ipynb", "block = b'x' * 1_600_000_000\nimport time; time.sleep(0.3)\nprint(len(block))")
-    done = strict_pytest(file)
+    done = strict_pytest("--labkit-binder", file)
     assert done.returncode == 1
     assert verdicts(done.stdout, file.name) == {"Cell 0": "PASSED", "budget": "FAILED"}
     assert "at most 1.5 GB are allowed" in done.stdout
+    assert "the 2 GB of Binder less 0.15 for its server: 1.85 GB, " in done.stdout
+
+
+@pytest.mark.slow
+def test_a_notebook_that_binder_would_end_ends_here(stored, strict_pytest):
+    file = stored("dead.ipynb", "print(1)", "block = b'x' * 2_000_000_000\nimport time; time.sleep(1)")
+    done = strict_pytest("--labkit-binder", file)
+    assert verdicts(done.stdout, file.name) == {"Cell 0": "PASSED", "Cell 1": "FAILED", "budget": "FAILED"}
+    assert "The kernel died in cell 1" in done.stdout and "It needed more memory than it was given" in done.stdout
 
 
 @pytest.mark.slow
