@@ -38,7 +38,9 @@ def connections(*, loopback: bool = False) -> set[Connection]:
     this, found = psutil.Process(), set()
     for process in (this, *this.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            for each in process.net_connections(kind="inet"):
+            # Its name before psutil 6, which Colab has not.
+            listed = getattr(process, "net_connections", None) or process.connections
+            for each in listed(kind="inet"):
                 if each.raddr and (loopback or not ipaddress.ip_address(each.raddr.ip.split("%")[0]).is_loopback):
                     found.add(Connection(process.pid, each.laddr.port, each.raddr.ip, each.raddr.port))
     return found
