@@ -88,8 +88,9 @@ def gone(pid: int) -> bool:
 
 def listens_at(pid: int) -> set[str]:
     """The addresses at which a process accepts connections."""
-    found = psutil.Process(pid).net_connections(kind="inet")
-    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+    process = psutil.Process(pid)
+    listed = getattr(process, "net_connections", None) or process.connections  # its name before psutil 6
+    return {each.laddr.ip for each in listed(kind="inet") if each.status == psutil.CONN_LISTEN}
 
 
 def kill(pid: int) -> None:
