@@ -26,7 +26,7 @@ def test_the_lessons_cells_publish_privately_and_each_commit_comes_back(course_c
     command = [sys.executable, capstone_cells.__file__, str(tmp_path)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment["PYTHONPATH"] = os.pathsep.join([str(assets.CHECKOUT), environment.get("PYTHONPATH", "")])
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])
     assert "ready: True" in seen["checked"] and "no such section" in seen["checked"]
