@@ -114,7 +114,9 @@ def chance(successes: int, total: int) -> float:
 def report(found: Tally, first: str, second: str) -> list[str]:
     """What the votes say, as sentences: of the contestants, and of the judge's places."""
     rounds = found.decided + found.ties
-    lines = [f"{rounds} round{'s' * (rounds != 1)}: {first} {found.first}, {second} {found.second}, ties {found.ties}."]
+    lines = [
+        f"{rounds} round{'s' * (rounds != 1)}: {first}: {found.first}, {second}: {found.second}, ties: {found.ties}."
+    ]
     if not found.decided:
         return lines
     low, high = found.interval

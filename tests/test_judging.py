@@ -43,7 +43,7 @@ def test_who_always_knows_the_better_one_prefers_it_and_no_side():
     assert (found.first, found.second, found.ties) == (40, 0, 0)
     assert found.settled and found.share == 1 and found.interval[0] > 0.9 and found.position_p > judging.DOUBT
     said = judging.report(found, "one", "other")
-    assert said[0] == "40 rounds: one 40, other 0, ties 0."
+    assert said[0] == "40 rounds: one: 40, other: 0, ties: 0."
     assert "that is a preference" in said[1] and "no sign that a side is preferred" in said[2]
 
 
@@ -53,7 +53,7 @@ def test_few_votes_settle_nothing_and_none_say_so():
     assert "too few rounds" in judging.report(found, "one", "other")[1]
     empty = tally([])
     assert (empty.share, empty.interval, empty.settled, empty.position_p) == (0.5, (0.0, 1.0), False, 1.0)
-    assert judging.report(tally([Vote(True, "tie")]), "one", "other") == ["1 round: one 0, other 0, ties 1."]
+    assert judging.report(tally([Vote(True, "tie")]), "one", "other") == ["1 round: one: 0, other: 0, ties: 1."]
 
 
 @pytest.mark.parametrize("total", range(0, 13))

@@ -57,10 +57,10 @@ def test_places_change_and_a_judge_of_answers_is_counted_as_one():
         view.parts["left" if "small" in left else "right"].click()
     html = view.parts["output"].value
     assert lefts == {True, False}
-    assert "12 rounds: Anna 12, Bert 0, ties 0." in html and "that is a preference" in html
+    assert "12 rounds: Anna: 12, Bert: 0, ties: 0." in html and "that is a preference" in html
     left, _right = ask(view)
     view.parts["tie"].click()
-    assert "13 rounds: Anna 12, Bert 0, ties 1." in view.parts["output"].value
+    assert "13 rounds: Anna: 12, Bert: 0, ties: 1." in view.parts["output"].value
     assert "You chose neither" in view.parts["output"].value
 
 
