@@ -88,9 +88,6 @@ def test_dpo_by_hand_has_the_loss_of_trls_trainer(course_cache, tmp_path):
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
     base = LlamaForCausalLM(LlamaConfig(**sizes, vocab_size=len(tokenizer), eos_token_id=2, pad_token_id=2))
     model = adapters.with_adapter(base, rank=4, alpha=8)
-    for parameter in model.parameters():
-        if parameter.requires_grad:  # with B at zero every margin would be 0
-            parameter.data = torch.randn_like(parameter)
     rows = [
         {key: [{"role": role, "content": row[key]}] for key, role in (("prompt", "user"), *_ANSWERS)}
         for row in teaching_data.load("tone", "train")[:4]
@@ -100,6 +97,10 @@ def test_dpo_by_hand_has_the_loss_of_trls_trainer(course_cache, tmp_path):
     data = Dataset.from_json(str(file), cache_dir=str(tmp_path))
     settings = DPOConfig(str(tmp_path), beta=0.3, use_cpu=True, bf16=False, report_to="none", disable_tqdm=True)
     trainer = DPOTrainer(model, args=settings, train_dataset=data, processing_class=tokenizer)
+    # For its reference trl keeps the adapter as it was given: at zero, so the model without it. Only now it is filled.
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and ".default." in name:
+            parameter.data = torch.randn_like(parameter)
     model.eval()
     theirs = trainer.compute_loss(model, trainer.data_collator([trainer.train_dataset[place] for place in range(4)]))
     pairs = []
