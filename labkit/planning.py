@@ -44,7 +44,7 @@ def precision(entry: catalogue.Entry, dtype: str, machine: Machine) -> str:
     """
     if not machine.gpus or _gpus_hold(entry, dtype, machine) or not _gpus_hold(entry, "int4", machine):
         return dtype
-    return "int4" if importlib.util.find_spec("bitsandbytes") else dtype
+    return "int4" if _has_bitsandbytes() else dtype
 
 
 def offer(lesson: str, dtype: str, machine: Machine) -> str:
@@ -59,6 +59,10 @@ def offer(lesson: str, dtype: str, machine: Machine) -> str:
         return ""
     call = f'labkit.start("{lesson}", model="{next(iter(found))}")'
     return f"This GPU has room for more: {', '.join(found.values())}. Restart the kernel and write {call}."
+
+
+def _has_bitsandbytes() -> bool:
+    return importlib.util.find_spec("bitsandbytes") is not None
 
 
 def _gpus_hold(entry: catalogue.Entry, dtype: str, machine: Machine) -> bool:

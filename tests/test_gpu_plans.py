@@ -20,6 +20,12 @@ APPLE = Gpu("Apple M2", 16 * 2**30, "mps")
 SEEDS = ("mistral-7b-instruct", "llama-2-7b-chat", "llama-2-13b-chat")
 
 
+@pytest.fixture(autouse=True)
+def _with_bitsandbytes(monkeypatch):
+    """As on the machines that these are about; a Mac has none."""
+    monkeypatch.setattr(planning, "_has_bitsandbytes", lambda: True)
+
+
 def computer(*gpus: Gpu) -> machine.Machine:
     """This machine, with other GPUs, and with a processor that has units for bf16."""
     first, *more = gpus or (None,)
@@ -46,7 +52,7 @@ def test_four_bits_where_a_gpu_holds_a_model_only_so(gpus, precisions):
 
 
 def test_without_bitsandbytes_there_are_no_4_bits(monkeypatch):
-    monkeypatch.setattr(planning.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(planning, "_has_bitsandbytes", lambda: False)
     assert models.precision_for(catalogue.get("mistral-7b-instruct"), computer(T4)) == "fp16"
     assert "mistral" not in planning.offer("05", "fp16", computer(T4))
 
@@ -77,6 +83,8 @@ def test_4_bits_have_to_fit_the_gpu_and_16_may_go_over_into_main_memory():
 def test_what_from_pretrained_is_given_on_a_gpu(gpu, precision, computed):
     import torch
 
+    if precision == "int4":
+        pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     given = local.options(precision, computer(gpu))
     assert given["dtype"] == getattr(torch, computed) and given["device_map"] == "auto"
     if precision == "int4":
@@ -135,6 +143,7 @@ def test_the_call_for_a_t4_works_on_a_cpu_too(course_cache):
 
 
 def test_a_lab_gives_lessons_the_configuration_only_where_it_is_needed(course_cache):
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     from labkit.session import Lab
 
     entry = catalogue.get("mistral-7b-instruct")
