@@ -50,8 +50,8 @@ def _languages(table: Any) -> str:
     lines = "".join(
         f'<tr><td style="width:18%;text-align:right">{base.escape(language)}</td><td style="padding:0 8px">'
         f'<div style="height:14px;width:{100 * row.times / most:.1f}%;background:rgba(66,133,244,.75);'
-        f'border-radius:2px"></div></td><td style="width:42%">{row.tokens:.0f} tokens, {row.tokens_per_word:.1f} a '
-        f"word: <b>{row.times:.1f} times the cost</b></td></tr>"
+        'border-radius:2px"></div></td><td style="width:42%;line-height:1.3">'
+        f"{row.tokens:.0f} tokens, {row.tokens_per_word:.1f} a word: <b>{row.times:.1f} times the cost</b></td></tr>"
         for language, row in table.iterrows()
     )
     head = f"<p>One sentence (<i>{base.escape(tokens.SENTENCES['English'])}</i>) in {len(table)} languages:</p>"

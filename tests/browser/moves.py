@@ -45,7 +45,7 @@ def token_explorer(view: Any) -> None:
     view.get_by_text("Show the bytes of each token").click()
     shows(view, "20 f0 9f 99 82")
     view.get_by_text("Compare the cost of languages").click()
-    shows(view, "4.0 times the cost")
+    shows(view, "4.4 times the cost")
 
 
 def sampling_playground(view: Any) -> None:

@@ -87,7 +87,7 @@ def browser(executable: str, *, width: int = 1100, height: int = 900) -> Iterato
 
 @contextlib.contextmanager
 def page(context: Any, demos: Demos, address: str = "") -> Iterator[Any]:
-    """A page on `address` below the demos', closed afterwards as a visitor leaves: with its good-bye to the server."""
+    """A page on `address` below the demos, left as a visitor leaves it: for the list, which ends its kernel."""
     opened = context.new_page()
     opened.on("request", lambda request: demos.requests.append(request.url))
     opened.on("pageerror", lambda error: demos.complaints.append(str(error)))
@@ -95,4 +95,5 @@ def page(context: Any, demos: Demos, address: str = "") -> Iterator[Any]:
         opened.goto(demos.url + address, timeout=READY)
         yield opened
     finally:
-        opened.close(run_before_unload=True)
+        opened.goto(demos.url)
+        opened.close()
