@@ -97,7 +97,9 @@ def test_the_environment_has_colabs_versions(python):
 def test_the_setup_cell_installs_the_course_and_replaces_nothing(installed):
     assert installed["errors"] == []
     assert installed["where"].split() == ["google.colab._shell", "colab"]
-    assert installed["setup"].splitlines()[-1].startswith("Lesson 00 · local world · ")
+    lesson, progress = installed["setup"].splitlines()[-2:]
+    assert lesson.startswith("Lesson 00 · local world · ")
+    assert "labkit.progress.upload()" in progress  # the machine is new, and has no progress yet
     before, after = installed["before"], installed["after"]
     assert {name: after.get(name) for name in before} == before
     assert json.loads(installed["changed"]) == []
