@@ -36,7 +36,8 @@ def repositories(whole: Path | None = None) -> dict[str, Repo]:
 def card_text(name: str) -> str:
     """The README.md that this Hub gives out for a model of the catalogue. LabError for an unknown name."""
     entry = catalogue.get(name)
-    return _readme(entry, _card(entry), complete=entry.name == catalogue.DEFAULT)
+    complete = entry.name == catalogue.DEFAULT
+    return _readme(entry, _card(entry, complete=complete), complete=complete)
 
 
 def _repo(entry: Entry, whole: Path | None) -> Repo:
