@@ -98,7 +98,7 @@ def merge(other: dict[str, Any]) -> int:
             raise LabError("That progress was written by a newer version of the course: update the course to use it.")
         _check(other)
     except (KeyError, TypeError, AttributeError):
-        raise LabError("That is no progress file of the course: nothing was changed.") from None
+        raise LabError(f"That {_FOREIGN}") from None
     with _locked():
         data = load()
         for item, new in other["items"].items():
@@ -122,7 +122,7 @@ def merge_file(source: Path) -> int:
     except OSError as problem:
         raise LabError(f"{source} cannot be read ({problem.strerror}): look for it where your browser saves.") from None
     except ValueError:
-        raise LabError(f"{source} is no progress file of the course: nothing was changed.") from None
+        raise LabError(f"{source} {_FOREIGN}") from None
 
 
 def download() -> str:
@@ -149,10 +149,11 @@ def upload() -> str:
     try:
         count = sum(merge(json.loads(content)) for content in chosen.values())
     except ValueError:
-        raise LabError("That is no progress file of the course: nothing was changed.") from None
+        raise LabError(f"That {_FOREIGN}") from None
     return f"Welcome back: {count} exercises are known again."
 
 
+_FOREIGN = "is no progress file of the course: nothing was changed."
 _KEEP = "Colab deletes this machine when you are gone: labkit.progress.download() saves your progress as a file."
 
 
