@@ -1,8 +1,8 @@
 """The course as Colab runs it: Python 3.13 with Colab's own versions, `google.colab`, and nothing but the package.
 
 `python lab.py test` makes the environment where it finds a Python 3.13 (`labkit.authoring.colab`). The set-up cell of
-a lesson installs the course there, by pip, from a git repository, as it does on Colab; then every lesson runs. Outputs
-are not compared: they belong to the newest versions. What cannot be had here is Colab's own front end, and its GPU.
+a lesson installs the course there, by pip, from a git repository, as it does on Colab; then lessons run, the three long ones
+once a week. Outputs are not compared: they belong to the newest versions. What cannot be had here is Colab's own front end, and its GPU.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from labkit.authoring import colab, lessons
 HERE = Path(__file__).parent
 STAND_IN = HERE / "stand_in"
 NUMBERS = [lesson.number for lesson in lessons.lessons()]
+LONG = ("06", "07", "08")  # four to five minutes each
 # Tests that hold with Colab's versions too. Quick ones first: they say more than a lesson that fails.
 LOWER_END = (
     *(
@@ -106,7 +107,9 @@ def test_the_setup_cell_installs_the_course_and_replaces_nothing(installed):
     assert "open-models-lab" in after
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=pytest.mark.weekly if number in LONG else ()) for number in NUMBERS]
+)
 def test_a_lesson_runs_with_the_package_alone(installed, python, _cache_with_model, tmp_path, number):
     asked = tmp_path / "asked.txt"
     variables = environment(_cache_with_model, STAND_IN, COLAB_ASKED=str(asked))
