@@ -1,8 +1,9 @@
 """The course as Colab runs it: Python 3.13 with Colab's own versions, `google.colab`, and nothing but the package.
 
 `python lab.py test` makes the environment where it finds a Python 3.13 (`labkit.authoring.colab`). The set-up cell of
-a lesson installs the course there, by pip, from a git repository, as it does on Colab; then lessons run, the three long ones
-once a week. Outputs are not compared: they belong to the newest versions. What cannot be had here is Colab's own front end, and its GPU.
+a lesson installs the course there, by pip, from a git repository, as it does on Colab; then lessons run, the three long
+ones once a week. Outputs are not compared: they belong to the newest versions. What cannot be had here is Colab's own
+front end, and its GPU.
 """
 
 from __future__ import annotations
