@@ -30,7 +30,7 @@ _PACKAGES = "import importlib.metadata as m, json; print(json.dumps({d.name: d.v
 
 
 def find() -> Path | None:
-    """A Python 3.13 that works: the one that `LABKIT_COLAB_PYTHON` names, this one, or `python3.13` on the PATH.
+    """A Python 3.13 that works: the one `LABKIT_COLAB_PYTHON` names, this one, `python3.13` on the PATH, or pyenv's.
 
     None without one, and outside of Linux, where Colab's packages are others. LabError when the one that is named is
     none.
@@ -44,7 +44,8 @@ def find() -> Path | None:
     if not sys.platform.startswith("linux"):
         return None
     # A name on the PATH may be a shim that only prints an error: it has to have run.
-    candidates = (getattr(sys, "_base_executable", sys.executable), shutil.which(f"python{_dotted()}"))
+    kept = sorted(Path.home().glob(f".pyenv/versions/{_dotted()}*/bin/python"))
+    candidates = (getattr(sys, "_base_executable", sys.executable), shutil.which(f"python{_dotted()}"), *kept)
     return next((Path(each) for each in candidates if each and _works(each)), None)
 
 

@@ -17,9 +17,10 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Co
 
 @pytest.fixture
 def on_the_path(tmp_path, monkeypatch):
-    """Puts a `python3.13` on an otherwise empty PATH, and this Python out of the way."""
+    """Puts a `python3.13` on an otherwise empty PATH, and this Python and pyenv's out of the way."""
     monkeypatch.delenv(colab.VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(sys, "_base_executable", str(tmp_path / "none"))
 
     def put(script: str) -> Path:
@@ -40,6 +41,13 @@ def test_a_python_counts_when_it_has_run(on_the_path, monkeypatch):
     assert colab.find() == right
     monkeypatch.setattr(sys, "platform", "darwin")
     assert colab.find() is None
+
+
+def test_pyenv_may_keep_one_that_is_not_on_the_path(on_the_path, tmp_path):
+    kept = tmp_path / ".pyenv" / "versions" / "3.13.0" / "bin" / "python"
+    kept.parent.mkdir(parents=True)
+    on_the_path("echo 3 13").rename(kept)
+    assert colab.find() == kept
 
 
 def test_a_python_that_is_named_has_to_be_one(on_the_path, monkeypatch):
