@@ -31,9 +31,11 @@ HTTPX = sys.modules[type(huggingface_hub.get_session()).__module__.split(".")[0]
 # huggingface_hub 1.27 lets httpx's own exception through.
 TIMEOUTS = (InferenceTimeoutError, HTTPX.TimeoutException)
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
-CITY = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "c", "schema": CITY | {"required": ["city", "people"]}}}
-WHERE = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
+CITY = {"type": "string", "maxLength": 20}  # without an end to it a small model can write on until it is cut off
+FACTS = {"type": "object", "properties": {"city": CITY, "people": {"type": "integer"}}, "required": ["city", "people"]}
+TO_THE_END = {"max_tokens": 100, "temperature": 0}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "facts", "schema": FACTS}}
+WHERE = {"type": "object", "properties": {"city": CITY}, "required": ["city"]}
 TOOLS = [
     {"type": "function", "function": {"name": name, "description": f"The {name} in a city", "parameters": WHERE}}
     for name in ("weather", "time")
@@ -138,7 +140,7 @@ def test_the_client_by_its_openai_name():
 @pytest.mark.parametrize("provider", ["auto", "hf-inference", "together"])
 def test_a_schema_is_enforced(provider):
     for answer in both(
-        "chat_completion", QUESTION, client={"provider": provider}, model=MODEL, response_format=SCHEMA, max_tokens=100
+        "chat_completion", QUESTION, client={"provider": provider}, model=MODEL, response_format=SCHEMA, **TO_THE_END
     ):
         found = json.loads(answer.choices[0].message.content)
         assert isinstance(found["city"], str) and isinstance(found["people"], int)
@@ -154,7 +156,7 @@ def test_any_json():
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "time"}}])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_tool_call_is_forced_by_grammar(choice, stream):
-    for answer in both("chat_completion", QUESTION, tools=TOOLS, tool_choice=choice, max_tokens=80, stream=stream):
+    for answer in both("chat_completion", QUESTION, tools=TOOLS, tool_choice=choice, **TO_THE_END, stream=stream):
         one = answer[0].choices[0].delta if stream else answer.choices[0].message
         call = one.tool_calls[0].function
         assert call.name in ("weather", "time") if choice == "required" else call.name == "time"
@@ -163,11 +165,11 @@ def test_a_tool_call_is_forced_by_grammar(choice, stream):
 
 
 def test_a_tool_loop_comes_to_an_end():
-    for asked in both("chat_completion", QUESTION, tools=TOOLS, tool_choice="required", max_tokens=80):
+    for asked in both("chat_completion", QUESTION, tools=TOOLS, tool_choice="required", **TO_THE_END):
         message = asked.choices[0].message
     result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "12 degrees"}
     told = [*QUESTION, message, result]
-    for again in both("chat_completion", told, tools=TOOLS, tool_choice="none", max_tokens=8):
+    for again in both("chat_completion", told, tools=TOOLS, tool_choice="none", max_tokens=8, temperature=0):
         assert again.choices[0].message.content and not again.choices[0].message.tool_calls
     for answer in both("chat_completion", QUESTION, tools=TOOLS, max_tokens=8, temperature=0):
         left_to_it = answer.choices[0].message
@@ -177,7 +179,7 @@ def test_a_tool_loop_comes_to_an_end():
 
 
 def test_half_a_call_is_no_call():
-    for answer in both("chat_completion", QUESTION, tools=TOOLS, tool_choice="required", max_tokens=12):
+    for answer in both("chat_completion", QUESTION, tools=TOOLS, tool_choice="required", max_tokens=12, temperature=0):
         choice = answer.choices[0]
         assert choice.finish_reason == "length" and not choice.message.tool_calls
         assert choice.message.content.startswith("{")
@@ -345,7 +347,7 @@ def test_openai_speaks_to_the_same_gateway(world):
 
     async def asynchronous() -> Any:
         async with openai.AsyncOpenAI(**settings) as other:
-            return await other.chat.completions.create(**ask, max_tokens=60, response_format=SCHEMA)
+            return await other.chat.completions.create(**ask, response_format=SCHEMA, **TO_THE_END)
 
     assert set(json.loads(asyncio.run(asynchronous()).choices[0].message.content)) == {"city", "people"}
     gateway_drills.order(status=429, retry_after=0)
