@@ -18,7 +18,7 @@ from labkit.bench import Ratio, Section, ratio
 from labkit.errors import LabError
 
 SEEDS = (0, 1, 2, 3, 4)
-_PAIR_STEPS = 8
+_PAIR_STEPS = 24  # a third of the lesson's: what a run costs once, 0.3 s of memory handed back, must not weigh more
 
 
 def run(quick: bool) -> Section:
@@ -108,23 +108,31 @@ def seed_row(seed: int) -> dict[str, Any]:
 
 
 def pair_row() -> dict[str, Any]:
-    """Tokens a second of `train` and of a bare loop, in turn, twice in each order."""
-    from labkit.finetuning import lesson, loop
+    """Tokens a second of `train` and of a bare loop, in turn, three times: who is first changes.
+
+    Each begins with the same adapter: a model that is sure of its answers computes with numbers so small that the CPU
+    is slow with them (denormals; 8 % here, 2026-11-26).
+    """
+    from labkit.finetuning import checkpoints, lesson, loop
 
     model, tokenizer = local.load(dtype="fp32")
     model = lesson.adapter(model, seed=0)
     examples = lesson.examples("train", tokenizer)[: _PAIR_STEPS * lesson.SETTINGS.batch * lesson.SETTINGS.accumulation]
     same_order = [examples[index] for index in loop.order(len(examples), lesson.SETTINGS)]
     pad, pairs = tokenizer.pad_token_id, []
+    untrained = checkpoints.trained(model)
 
     def ours() -> float:
         began = time.perf_counter()
         history = loop.train(model, examples, lesson.SETTINGS, pad=pad, quiet=True)
         return history.tokens / (time.perf_counter() - began)
 
-    for turn in range(5):
+    for turn in range(4):
         both = [ours, lambda: bare_loop(model, same_order, lesson.SETTINGS, pad)]
-        speeds = [measure() for measure in (both if turn % 2 else both[::-1])]
+        speeds = []
+        for measure in both if turn % 2 else both[::-1]:
+            checkpoints.restore(model, untrained)
+            speeds.append(measure())
         # The first round pays for warming up.
         if turn:
             pairs.append(speeds if turn % 2 else speeds[::-1])
@@ -134,14 +142,17 @@ def pair_row() -> dict[str, Any]:
 def bare_loop(model: Any, examples: Any, settings: Any, pad: int) -> float:
     """What a user of peft and torch writes, without any of labkit around the loop; tokens a second."""
     import torch
+    from transformers import get_linear_schedule_with_warmup
 
     from labkit.finetuning import chat
 
     began, tokens = time.perf_counter(), 0
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0)
+    step = settings.batch * settings.accumulation
+    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup, len(examples) // step)
     model.train()
-    for start in range(0, len(examples), settings.batch * settings.accumulation):
+    for start in range(0, len(examples), step):
         for part in range(settings.accumulation):
             at = start + part * settings.batch
             batch = chat.collate(examples[at : at + settings.batch], pad=pad)
@@ -149,6 +160,7 @@ def bare_loop(model: Any, examples: Any, settings: Any, pad: int) -> float:
             tokens += int(batch["attention_mask"].sum())
         torch.nn.utils.clip_grad_norm_(trained, settings.clip)
         optimizer.step()
+        schedule.step()
         optimizer.zero_grad()
     return tokens / (time.perf_counter() - began)
 

@@ -32,17 +32,32 @@ _OUTSIDE = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "ou
 
 
 def with_adapter(
-    model: Any, *, rank: int = 8, alpha: int = 16, targets: Sequence[str] = lora.ATTENTION, seed: int = 0
+    model: Any,
+    *,
+    rank: int = 8,
+    alpha: int = 16,
+    targets: Sequence[str] = lora.ATTENTION,
+    first_layer: int = 0,
+    seed: int = 0,
 ) -> Any:
-    """`model` with a new adapter of peft, as lesson 07 makes it: the same numbers at the start for the same seed."""
+    """`model` with a new adapter of peft, as lesson 07 makes it: the same numbers at the start for the same seed.
+
+    Layers below `first_layer` get none. The gradient then ends there: each third of the layers that is left out saves a
+    sixth of the work, since half of it is on the way forward, and the memory of what those layers computed.
+    LabError when no layer is left.
+    """
     compatibility.step_around()  # a process of torchrun has no set-up cell that did it
     import torch
     from peft import LoraConfig, get_peft_model
 
+    count = model.config.num_hidden_layers
+    if not 0 <= first_layer < count:
+        raise LabError(f"first_layer={first_layer} leaves nothing to train: the model has layers 0 to {count - 1}.")
+    layers = list(range(first_layer, count)) if first_layer else None
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        settings = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), task_type="CAUSAL_LM")
-        return get_peft_model(model, settings)
+        places = {"target_modules": list(targets), "layers_to_transform": layers}
+        return get_peft_model(model, LoraConfig(r=rank, lora_alpha=alpha, task_type="CAUSAL_LM", **places))
 
 
 def to_gguf(model: Any, target: Path, *, file_type: str = "Q8_0", name: str | None = None) -> Path:

@@ -79,9 +79,10 @@ def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     logits = model(**inputs, logits_to_keep=kept + 1, use_cache=False).logits
     # The logits at one place say what comes at the next: the last ones say nothing that is wanted.
-    wanted = labels[:, -kept:]
-    options = {"ignore_index": IGNORED, "reduction": "none"}
-    losses = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), wanted, **options)
+    wanted = torch.nn.functional.pad(labels[:, -kept:], (0, 1), value=IGNORED)
+    # Logits and labels in one row each: no copy of the logits is made, as there would be for (examples, words, places).
+    flat = {"input": logits.flatten(0, 1), "target": wanted.flatten(), "ignore_index": IGNORED, "reduction": "none"}
+    losses = torch.nn.functional.cross_entropy(**flat).view_as(wanted)
     return (losses.sum(1) / (wanted != IGNORED).sum(1)).mean()
 
 

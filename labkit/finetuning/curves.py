@@ -20,7 +20,7 @@ from labkit.finetuning import lesson, loop, scoring
 _SPLITS = (("notes", "train"), ("notes", "validation"), ("general", "test"))
 _NOTES, _CHECKED = 4, 30
 # A learning rate above the lesson's, so that 80 steps show what a gentler one does in hundreds.
-SETTINGS = loop.Settings(learning_rate=5e-3, batch=1, accumulation=2, epochs=40, seed=0)
+SETTINGS = loop.Settings(learning_rate=5e-3, batch=2, epochs=40, seed=0)
 _LOOKS = (0, 4, 8, 16, 32, 80)
 
 
@@ -65,7 +65,7 @@ def save(stored: Stored, file: Path) -> None:
     from labkit import cache
 
     body = dataclasses.asdict(stored)
-    content = {"data": _data(), "settings": dataclasses.asdict(SETTINGS), "sha256": _hash(body), **body}
+    content = {**_made_with(), "sha256": _hash(body), **body}
     cache.write_atomically(file, json.dumps(content, indent=1) + "\n")
 
 
@@ -76,13 +76,16 @@ def load(name: str = "overfitting", file: Path | None = None) -> Stored:
     stored = Stored(content["losses"], content["points"])
     if content["sha256"] != _hash(dataclasses.asdict(stored)):
         raise LabError(f"The numbers in {file.name} are not those that were stored: restore the file.")
-    if content["data"] != _data() or content["settings"] != dataclasses.asdict(SETTINGS):
+    if any(content.get(name) != value for name, value in _made_with().items()):
         raise LabError(f"The run in {file.name} belongs to other data or settings: make it again (see assets/runs).")
     return stored
 
 
-def _data() -> dict[str, str]:
-    return {f"{name}/{split}": teaching_data.sha256(name, split) for name, split in _SPLITS}
+def _made_with() -> dict[str, dict[str, Any]]:
+    """What a stored run must agree with: the data by its hashes, the settings, and the adapter that learnt."""
+    data = {f"{name}/{split}": teaching_data.sha256(name, split) for name, split in _SPLITS}
+    adapter = {"rank": lesson.RANK, "alpha": lesson.ALPHA, "first_layer": lesson.FIRST_LAYER}
+    return {"data": data, "settings": dataclasses.asdict(SETTINGS), "adapter": adapter}
 
 
 def _hash(body: dict[str, Any]) -> str:

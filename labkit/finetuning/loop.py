@@ -38,7 +38,7 @@ class Settings:
     computed: the same result in less memory and about a third more time (Chen et al. 2016, arXiv:1604.06174).
     """
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     batch: int = 2
     accumulation: int = 1
     epochs: int = 1

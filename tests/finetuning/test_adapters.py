@@ -65,6 +65,23 @@ def test_the_same_seed_makes_the_same_adapter_and_leaves_the_callers_numbers_alo
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_layers_below_the_first_get_no_adapter_and_the_gradient_ends_there():
+    model = adapters.with_adapter(tiny.model(), first_layer=1)
+    count = model.config.num_hidden_layers
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert {int(name.split(".layers.")[1].split(".")[0]) for name in trained} == set(range(1, count))
+    outputs = model(input_ids=torch.tensor([[1, 2, 3]]), output_hidden_states=True)
+    hidden = outputs.hidden_states
+    # Entry n is what goes into layer n: nothing below the first adapter is kept for a way back.
+    assert not hidden[1].requires_grad and hidden[2].requires_grad
+
+
+@pytest.mark.parametrize("first_layer", [-1, 99])
+def test_a_first_layer_that_leaves_nothing_is_refused(first_layer):
+    with pytest.raises(LabError, match=f"first_layer={first_layer} leaves nothing to train: the model has layers 0 to"):
+        adapters.with_adapter(tiny.model(), first_layer=first_layer)
+
+
 def ask(url: str, key: str, messages: list[dict[str, str]]) -> str:
     body = {"messages": messages, "max_tokens": 32, "temperature": 0}
     head = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}

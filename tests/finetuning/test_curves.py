@@ -33,6 +33,7 @@ def test_the_stored_run_shows_overfitting():
         (lambda content: content["losses"].pop(), "not those that were stored"),
         (lambda content: content["data"].update({"notes/train": "0" * 64}), "other data or settings"),
         (lambda content: content["settings"].update(learning_rate=1.0), "other data or settings"),
+        (lambda content: content["adapter"].update(first_layer=0), "other data or settings"),
     ],
 )
 def test_a_run_that_was_changed_is_refused(tmp_path, change, said):
