@@ -184,7 +184,8 @@ def test_a_killed_server_ends_its_requests_and_is_replaced():
     kill(before.pid)
     thread.join()
     assert len(outcome) == 1
-    with pytest.raises(urllib.error.URLError):
+    # Refused, or cut off: a process that is dying may still take a connection, and answers nobody.
+    with pytest.raises((urllib.error.URLError, ConnectionError)):
         chat(before)
     after = model_server()
     assert after.pid != before.pid and chat(after)["choices"]
