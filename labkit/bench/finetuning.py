@@ -117,25 +117,26 @@ def pair_row() -> dict[str, Any]:
 
     model, tokenizer = local.load(dtype="fp32")
     model = lesson.adapter(model, seed=0)
-    examples = lesson.examples("train", tokenizer)[: _PAIR_STEPS * lesson.SETTINGS.batch * lesson.SETTINGS.accumulation]
+    examples = lesson.examples("train", tokenizer)[: _PAIR_STEPS * lesson.SETTINGS.per_step]
     same_order = [examples[index] for index in loop.order(len(examples), lesson.SETTINGS)]
     pad, pairs = tokenizer.pad_token_id, []
     untrained = checkpoints.trained(model)
 
     def ours() -> float:
+        checkpoints.restore(model, untrained)
         began = time.perf_counter()
         history = loop.train(model, examples, lesson.SETTINGS, pad=pad, quiet=True)
         return history.tokens / (time.perf_counter() - began)
 
+    def bare() -> float:
+        checkpoints.restore(model, untrained)
+        return bare_loop(model, same_order, lesson.SETTINGS, pad)
+
     for turn in range(4):
-        both = [ours, lambda: bare_loop(model, same_order, lesson.SETTINGS, pad)]
-        speeds = []
-        for measure in both if turn % 2 else both[::-1]:
-            checkpoints.restore(model, untrained)
-            speeds.append(measure())
+        speeds = {measure: measure() for measure in ((ours, bare) if turn % 2 else (bare, ours))}
         # The first round pays for warming up.
         if turn:
-            pairs.append(speeds if turn % 2 else speeds[::-1])
+            pairs.append([speeds[ours], speeds[bare]])
     return {"pairs": pairs}
 
 
@@ -149,10 +150,9 @@ def bare_loop(model: Any, examples: Any, settings: Any, pad: int) -> float:
     began, tokens = time.perf_counter(), 0
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0)
-    step = settings.batch * settings.accumulation
-    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup, len(examples) // step)
+    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup, len(examples) // settings.per_step)
     model.train()
-    for start in range(0, len(examples), step):
+    for start in range(0, len(examples), settings.per_step):
         for part in range(settings.accumulation):
             at = start + part * settings.batch
             batch = chat.collate(examples[at : at + settings.batch], pad=pad)

@@ -11,11 +11,11 @@ from typing import Any
 
 _HOMES = {
     "adapters": ("to_gguf", "with_adapter"),
-    "chat": ("IGNORED", "INSTRUCTION", "answer_loss", "collate", "encode", "messages", "shown"),
+    "chat": ("IGNORED", "INSTRUCTION", "answer_loss", "collate", "encode", "log_probabilities", "messages", "shown"),
     "lora": ("ALL_LINEAR", "ATTENTION", "add", "full_parameters", "lora_linear", "parameters", "spectrum", "table"),
     "loop": ("History", "Run", "Settings", "accelerator", "mean_loss", "train"),
     "live": ("curve_svg",),
-    "preferences": ("accuracy", "dpo_loss", "encode_pair", "log_probabilities", "train_dpo"),
+    "preferences": ("accuracy", "dpo_loss", "encode_pair", "train_dpo"),
     "scaling": ("per_device_bytes",),
     "scoring": ("FULL_INSTRUCTION", "Score", "answers", "exact_match", "general", "reproduced", "same_json", "wilson"),
 }

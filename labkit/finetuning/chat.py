@@ -70,7 +70,26 @@ def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
     Each answer counts the same, however long it is. So the loss of a large batch is exactly the mean of the losses of
     its parts, whether they come one after another (gradient accumulation) or from several processes; a mean over all
-    tokens of a batch is not. Only the logits of the longest answer's places are computed.
+    tokens of a batch is not.
+    """
+    lengths = (batch["labels"] != IGNORED).sum(1)
+    return (-log_probabilities(model, batch) / lengths).mean()
+
+
+def log_probabilities(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The log probability of each answer of a batch, shape (examples,): the sum over its tokens, in nats."""
+    import torch
+
+    logits, wanted = answer_logits(model, batch)
+    # Logits and labels in one row each: no copy of the logits is made, as there would be for (examples, words, places).
+    flat = {"input": logits.flatten(0, 1), "target": wanted.flatten(), "ignore_index": IGNORED, "reduction": "none"}
+    return -torch.nn.functional.cross_entropy(**flat).view_as(wanted).sum(1)
+
+
+def answer_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The logits at the longest answer's places, and at no others, and the token that is wanted after each place.
+
+    Their shapes are (examples, places, words) and (examples, places); -100 where nothing is wanted.
     """
     import torch
 
@@ -79,11 +98,7 @@ def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     logits = model(**inputs, logits_to_keep=kept + 1, use_cache=False).logits
     # The logits at one place say what comes at the next: the last ones say nothing that is wanted.
-    wanted = torch.nn.functional.pad(labels[:, -kept:], (0, 1), value=IGNORED)
-    # Logits and labels in one row each: no copy of the logits is made, as there would be for (examples, words, places).
-    flat = {"input": logits.flatten(0, 1), "target": wanted.flatten(), "ignore_index": IGNORED, "reduction": "none"}
-    losses = torch.nn.functional.cross_entropy(**flat).view_as(wanted)
-    return (losses.sum(1) / (wanted != IGNORED).sum(1)).mean()
+    return logits, torch.nn.functional.pad(labels[:, -kept:], (0, 1), value=IGNORED)
 
 
 def shown(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:

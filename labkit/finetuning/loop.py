@@ -57,6 +57,11 @@ class Settings:
         if self.learning_rate <= 0 or self.warmup < 0 or self.check_every < 0 or self.clip <= 0:
             raise LabError("learning_rate and clip must be above 0, warmup and check_every 0 or more.")
 
+    @property
+    def per_step(self) -> int:
+        """Examples that an optimizer step takes."""
+        return self.batch * self.accumulation
+
 
 @dataclass
 class History:
@@ -152,7 +157,7 @@ class Run:
     ) -> None:
         self.examples, self.settings, self.history = list(examples), settings, History()
         self.order = order(len(examples), settings)
-        self.steps = len(self.order) // (settings.batch * settings.accumulation)
+        self.steps = len(self.order) // settings.per_step
         self._collate, self._quiet = functools.partial(chat.collate, pad=pad), quiet
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise LabError("Nothing in this model is trained: put an adapter on it first, as with peft.get_peft_model.")
@@ -273,7 +278,7 @@ def order(count: int, settings: Settings) -> list[int]:
     draw, found = random.Random(settings.seed), []
     for _ in range(settings.epochs):
         found += draw.sample(range(count), count)
-    step = settings.batch * settings.accumulation
+    step = settings.per_step
     if len(found) < step:
         raise LabError(f"{len(found)} examples are less than one step of {step}: give more, or make the batch smaller.")
     return found[: len(found) // step * step]

@@ -28,19 +28,6 @@ def encode_pair(row: Mapping[str, str], tokenizer: Any) -> Pair:
     return chat.encode(both[0], tokenizer), chat.encode(both[1], tokenizer)
 
 
-def log_probabilities(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The log probability of each answer of a batch, shape (examples,): the sum over its tokens, in nats."""
-    import torch
-
-    labels = batch["labels"]
-    kept = int((labels != chat.IGNORED).sum(1).max())
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    logits = model(**inputs, logits_to_keep=kept + 1, use_cache=False).logits[:, :-1]
-    wanted = labels[:, -kept:]
-    options = {"ignore_index": chat.IGNORED, "reduction": "none"}
-    return -torch.nn.functional.cross_entropy(logits.transpose(1, 2), wanted, **options).sum(1)
-
-
 def dpo_loss(
     chosen: torch.Tensor,
     rejected: torch.Tensor,
@@ -135,5 +122,5 @@ def _side(model: Any, pairs: Sequence[Pair], side: int, pad: int, per_token: boo
     inputs = chat.collate([pair[side] for pair in pairs], pad=pad)
     device = next(model.parameters()).device
     inputs = {name: value.to(device) for name, value in inputs.items()}
-    found = log_probabilities(model, inputs)
+    found = chat.log_probabilities(model, inputs)
     return found / (inputs["labels"] != chat.IGNORED).sum(1) if per_token else found

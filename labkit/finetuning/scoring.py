@@ -162,12 +162,9 @@ def reproduced(model: Any, tokenizer: Any, rows: Sequence[Row], *, batch: int = 
     for start in range(0, len(examples), batch):
         inputs = chat.collate(examples[start : start + batch], pad=tokenizer.pad_token_id)
         inputs = {name: value.to(model.device) for name, value in inputs.items()}
-        labels = inputs.pop("labels")
-        kept = int((labels != chat.IGNORED).sum(1).max())
         with torch.inference_mode():
-            likeliest = model(**inputs, logits_to_keep=kept + 1, use_cache=False).logits[:, :-1].argmax(-1)
-        wanted = labels[:, -kept:]
-        found += ((likeliest == wanted) | (wanted == chat.IGNORED)).all(1).tolist()
+            logits, wanted = chat.answer_logits(model, inputs)
+        found += ((logits.argmax(-1) == wanted) | (wanted == chat.IGNORED)).all(1).tolist()
     model.train(was_training)
     return found
 

@@ -70,8 +70,7 @@ def test_layers_below_the_first_get_no_adapter_and_the_gradient_ends_there():
     count = model.config.num_hidden_layers
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert {int(name.split(".layers.")[1].split(".")[0]) for name in trained} == set(range(1, count))
-    outputs = model(input_ids=torch.tensor([[1, 2, 3]]), output_hidden_states=True)
-    hidden = outputs.hidden_states
+    hidden = model(input_ids=torch.tensor([[1, 2, 3]]), output_hidden_states=True).hidden_states
     # Entry n is what goes into layer n: nothing below the first adapter is kept for a way back.
     assert not hidden[1].requires_grad and hidden[2].requires_grad
 

@@ -25,7 +25,7 @@ def pairs(count=12):
 
 def test_log_probabilities_are_the_sum_over_the_answer():
     model, examples = tiny.model(), tiny.examples(3)
-    found = preferences.log_probabilities(model, finetuning.collate(examples, pad=2))
+    found = finetuning.log_probabilities(model, finetuning.collate(examples, pad=2))
     for value, example in zip(found, examples, strict=True):
         whole = model(torch.tensor([example["input_ids"]])).logits[0].log_softmax(-1)
         by_hand = sum(whole[at - 1, label] for at, label in enumerate(example["labels"]) if label >= 0)
