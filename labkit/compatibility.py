@@ -28,6 +28,18 @@ def step_around() -> None:
     _look_past_old_torchao()
 
 
+def leave_cudnn_attention() -> None:
+    """Before training: attention is computed by torch's other kernels, with the same result.
+
+    On H100 and H200, cuDNN's gives gradients that are no numbers when a text is padded to 64 tokens, or to 192, 320 and
+    so on (torch 2.11 to 2.13; met on an H200 in lesson 08, 2026-11-26). Without a GPU this changes nothing.
+    https://github.com/pytorch/pytorch/issues/196678
+    """
+    import torch
+
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def _without_renamed_cache(record: logging.LogRecord) -> bool:
     """For logging: everything but the words about the KV cache's new name."""
     return "`past_key_values`/`cache_params` are deprecated" not in record.getMessage()

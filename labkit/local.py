@@ -186,11 +186,12 @@ def measure(model: Any, *, prompt_tokens: int = 32, new_tokens: int = 32) -> Spe
         started = time.perf_counter()
         output = model(ids, use_cache=True, logits_to_keep=1)
         token = output.logits[:, -1:].argmax(-1)
+        token.item()  # a GPU works ahead of Python: wait until it is done
         first = time.perf_counter()
         for _ in range(new_tokens):
             output = model(token, use_cache=True, **{named: output[named]})
             token = output.logits[:, -1:].argmax(-1)
-        token.item()  # a GPU works ahead of Python: wait until it is done
+        token.item()
         done = time.perf_counter()
     return Speed(prompt_tokens, new_tokens, prompt_tokens / (first - started), new_tokens / (done - first))
 

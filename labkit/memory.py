@@ -16,6 +16,7 @@ from labkit.errors import LabError
 # Bits that one number takes. int4 is stored in blocks of 32 numbers that share one 16-bit scale: 4 + 16/32 bits.
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "int4": 4.5}
 INT4_BLOCK, INT4_BLOCK_BYTES = 32, 18
+_NF4_BITS = 4.5  # 64 numbers of 4 bits share an fp32 scale
 
 # What Python, torch, transformers and a tokenizer hold without any model: 392 MB resident on Linux (torch 2.13 for
 # CPUs, transformers 5.23, 2026-11), and some 60 MB more once they compute.
@@ -140,6 +141,25 @@ def weights_bytes(parameters: int, dtype: str) -> int:
     return math.ceil(_count(parameters, "parameters") * _bits(dtype) / 8)
 
 
+def nf4_bytes(shape: Shape) -> int:
+    """Bytes of a model's weights as `from_pretrained` stores them with bitsandbytes' NF4.
+
+    The matrices of attention and MLPs take 4 bits a number and an fp32 scale for each 64: 4.5 bits. The rest stays in
+    16 bits: embedding, output matrix, norms, biases, routers, and the experts of a mixture. transformers 5 keeps the
+    experts of a layer as one parameter of three dimensions, and bitsandbytes replaces linear layers only (seen with
+    transformers 5.24 and bitsandbytes 0.50, 2026-11; https://github.com/bitsandbytes-foundation/bitsandbytes/issues/1849).
+
+    >>> llama2_7b = Shape(32, 4096, 32, 32, 128, 11008, 32000, tied=False)
+    >>> mixtral = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False, experts=8, experts_active=2)
+    >>> [round(nf4_bytes(shape) / 1e9, 1) for shape in (llama2_7b, mixtral)]
+    [4.2, 91.5]
+    """
+    matrices = 2 * shape.hidden * shape.head_dim * (shape.heads + shape.kv_heads)
+    matrices += 3 * shape.hidden * shape.intermediate if shape.experts == 1 else 0
+    small = shape.layers * matrices
+    return math.ceil(small * _NF4_BITS / 8) + 2 * (parameter_count(shape) - small)
+
+
 def kv_cache_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", window: int | None = None) -> int:
     """Bytes of the keys and values kept for `batch` sequences of `tokens` tokens each.
 
@@ -230,7 +250,8 @@ class Plan:
 def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, all_logits: bool = True) -> Plan:
     """What running a model takes: weights in `dtype`, the cache and the activations of `tokens` tokens, the libraries.
 
-    Weights in int8 or int4 are computed with in 16 bits: cache and activations count 16 bits then.
+    `dtype` is one of `BITS`, or nf4 (`nf4_bytes`). Weights in int8, int4 or nf4 are computed with in 16 bits: cache and
+    activations count 16 bits then.
 
     >>> print(inference_bytes(Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False), dtype="bf16", tokens=4096))
     weights           14,483 MB
@@ -242,10 +263,12 @@ def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, al
     Measured for the course model in fp32 (Linux, 2 cores, 2026-11), peak of the whole process against this plan:
     32 and 512 tokens with `generate` 955 and 982 MB (planned 990 and 1,026); 512 and 2,048 tokens with `model(ids)`
     1,083 and 1,531 MB (planned 1,113 and 1,490). Within 5 %; weights and cache are exact, the rest is the estimate.
+    Measured at real size in bf16 (NVIDIA H200, random weights, 2,080 tokens): cache and activations of Mistral-7B,
+    LLaMA-2-7B and 13B took 0.52, 1.28 and 1.93 GB (planned 0.52, 1.30 and 1.96; tests/test_gpu_sizes.py, 2026-11-26).
     """
     computes_in = _computes_in(dtype)
     return Plan(
-        weights=weights_bytes(parameter_count(shape), dtype),
+        weights=_stored_bytes(shape, dtype),
         kv_cache=kv_cache_bytes(shape, tokens, batch=batch, dtype=computes_in),
         activations=activation_bytes(shape, tokens, batch=batch, dtype=computes_in, all_logits=all_logits),
         overhead=LIBRARIES_BYTES,
@@ -255,13 +278,14 @@ def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, al
 def training_bytes(shape: Shape, *, trainable: int | None = None, dtype: str = "fp32") -> dict[str, int]:
     """What training holds before the first activation: all weights in `dtype`, and AdamW's states in fp32.
 
+    `dtype` is one of `BITS`, or nf4 for weights as bitsandbytes stores them (`nf4_bytes`).
     `trainable` parameters are trained: all of them unless given (an adapter's few, kept in fp32 beside the weights).
 
     >>> mistral_7b = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False)
     >>> sum(training_bytes(mistral_7b).values()) / 1e9  # everything, in fp32
     115.867713536
-    >>> sum(training_bytes(mistral_7b, trainable=20_971_520, dtype="int4").values()) / 1e9  # an adapter on 4 bits
-    4.409018624
+    >>> sum(training_bytes(mistral_7b, trainable=20_971_520, dtype="nf4").values()) / 1e9  # an adapter on 4 bits
+    4.786233344
 
     Activations come on top; they grow with batch and text.
     Source: Rajbhandari et al. 2020, section 3.1, https://arxiv.org/abs/1910.02054
@@ -270,15 +294,19 @@ def training_bytes(shape: Shape, *, trainable: int | None = None, dtype: str = "
     adapter = 0 if trainable is None else 4 * _count(trainable, "parameters")
     states = optimizer_bytes(parameters if trainable is None else trainable)
     return {
-        "weights": weights_bytes(parameters, dtype),
+        "weights": _stored_bytes(shape, dtype),
         "adapter": adapter,
         "gradients": states // 3,
         "AdamW": states - states // 3,
     }
 
 
+def _stored_bytes(shape: Shape, dtype: str) -> int:
+    return nf4_bytes(shape) if dtype == "nf4" else weights_bytes(parameter_count(shape), dtype)
+
+
 def _computes_in(dtype: str) -> str:
-    return "bf16" if _bits(dtype) < 16 else dtype
+    return "bf16" if dtype == "nf4" or _bits(dtype) < 16 else dtype
 
 
 def _bits(dtype: str) -> float:

@@ -70,7 +70,7 @@ def _gpus_hold(entry: catalogue.Entry, dtype: str, machine: Machine) -> bool:
 
     A layer lies on one GPU: of several, each may have room left for most of a layer, and none for it.
     """
-    plan = memory.inference_bytes(entry.shape, dtype=dtype, tokens=2048, all_logits=False)
+    plan = _needs(entry, dtype, tokens=2048, all_logits=False)
     left_over = plan.weights // entry.shape.layers * len(machine.gpus) if len(machine.gpus) > 1 else 0
     return plan.total + left_over <= gpu_bytes(machine)
 
@@ -98,9 +98,11 @@ def require_memory(entry: catalogue.Entry, dtype: str, machine: Machine, tokens:
     The message has both numbers and the largest chat model of the catalogue that fits and needs no permission.
     """
     free = gpu_bytes(machine) if dtype == "int4" and machine.device == "cuda" else free_bytes(machine)
-    if (needed := memory.inference_bytes(entry.shape, dtype=dtype, tokens=tokens).total) <= free:
+    if (needed := _needs(entry, dtype, tokens=tokens).total) <= free:
         return
     advice = "close other programs and notebooks, then try again"
+    if dtype == "int4" and entry.shape.experts > 1:
+        advice = "bitsandbytes leaves the experts of a mixture in 16 bits; use a GGUF of it with llama.cpp"
     if fits := largest_that_fits(free, dtype, tokens):
         advice += f', or choose a model that fits, such as model="{fits.name}"'
     needed_gb, free_gb = math.ceil(needed / 1e8) / 10, math.floor(free / 1e8) / 10
@@ -112,6 +114,12 @@ def largest_that_fits(free: float, dtype: str, tokens: int = 512) -> catalogue.E
     """The largest chat model of the catalogue that needs no permission and at most `free` bytes, or None."""
     open_chat_models = [entry for entry in catalogue.all() if entry.value("chat") and not entry.value("gated")]
     for entry in sorted(open_chat_models, key=lambda entry: entry.parameters, reverse=True):
-        if memory.inference_bytes(entry.shape, dtype=dtype, tokens=tokens).total <= free:
+        if _needs(entry, dtype, tokens=tokens).total <= free:
             return entry
     return None
+
+
+def _needs(entry: catalogue.Entry, dtype: str, *, tokens: int, all_logits: bool = True) -> memory.Plan:
+    """What `local.load` takes: its int4 is bitsandbytes' NF4, which leaves some weights in 16 bits."""
+    stored = "nf4" if dtype == "int4" else dtype
+    return memory.inference_bytes(entry.shape, dtype=stored, tokens=tokens, all_logits=all_logits)

@@ -53,6 +53,11 @@ class Lab:
     _began: float = field(default_factory=time.monotonic, repr=False)
 
     @property
+    def memory_dtype(self) -> str:
+        """`dtype` as `labkit.memory` spells it: fp32, bf16 or fp16."""
+        return next(short for short, name in _TORCH_NAMES.items() if name == self.dtype)
+
+    @property
     def quantization(self) -> Any:
         """The `quantization_config` for `from_pretrained`: 4 bits where the model fits the GPU only so, else None."""
         from labkit import local

@@ -90,3 +90,17 @@ def test_training_and_the_plan_stay_within_the_gpu(cuda, course_cache):
     history = finetuning.train(model, examples, settings, quiet=True, pad=tokenizer.pad_token_id)
     assert sum(history.losses[-3:]) < sum(history.losses[:3])
     assert cuda.cuda.max_memory_allocated() < planning.gpu_bytes(machine.detect())
+
+
+@pytest.mark.parametrize("width", [57, 64, 192])
+def test_padding_to_any_width_leaves_the_loss_a_number(cuda, course_cache, width):
+    """cuDNN's attention fails at 64 and 192 (`compatibility.leave_cudnn_attention`); `train` has to get round it."""
+    from labkit import finetuning
+    from labkit.finetuning import adapters
+
+    model, _ = local.load(dtype="fp32")
+    ids = list(range(1000, 1000 + width))
+    rows = [{"input_ids": ids[cut:], "labels": [-100] * (width - cut - 4) + ids[-4:]} for cut in (0, 6)]
+    settings = finetuning.Settings(batch=2, epochs=3)
+    history = finetuning.train(adapters.with_adapter(model), rows, settings, quiet=True)
+    assert len(history.losses) == 3 and history.losses[-1] < history.losses[0]

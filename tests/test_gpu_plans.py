@@ -70,10 +70,13 @@ def test_a_t4_is_offered_the_seeds_in_4_bits():
 
 def test_4_bits_have_to_fit_the_gpu_and_16_may_go_over_into_main_memory():
     mixtral, here = catalogue.get("mixtral-8x7b-instruct"), computer(T4)
-    with pytest.raises(LabError, match=r"in 4 bits needs 2\d\.\d GB of memory and 14\.4 GB are free"):
+    with pytest.raises(LabError, match=r"in 4 bits needs 9\d\.\d GB of memory and 14\.4 GB are free: .* experts"):
         planning.require_memory(mixtral, "int4", here)
     assert planning.free_bytes(here) > planning.gpu_bytes(here)
-    assert planning.require_memory(mixtral, "int4", computer(T4, T4)) is None
+    assert planning.require_memory(mixtral, "int4", computer(A100, A100)) is None
+    with pytest.raises(LabError, match=r"LLaMA-2-70B in 4 bits .*: close other programs"):
+        planning.require_memory(catalogue.get("llama-2-70b"), "int4", computer(T4, T4))
+    assert planning.require_memory(catalogue.get("llama-2-70b"), "int4", computer(T4, T4, T4, T4)) is None
 
 
 @pytest.mark.parametrize(
@@ -149,4 +152,4 @@ def test_a_lab_gives_lessons_the_configuration_only_where_it_is_needed(course_ca
     entry = catalogue.get("mistral-7b-instruct")
     for here, wanted in ((computer(T4), True), (computer(A100), False), (computer(), False)):
         lab = Lab("07", "local", here, entry, course_cache, "float16", models.precision_for(entry, here))
-        assert (lab.quantization is not None) == wanted
+        assert (lab.quantization is not None) == wanted and lab.memory_dtype == "fp16"

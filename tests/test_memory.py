@@ -95,6 +95,24 @@ def test_int4_is_the_size_of_llama_cpps_blocks():
     assert memory.BITS["int4"] * memory.INT4_BLOCK / 8 == memory.INT4_BLOCK_BYTES
 
 
+@pytest.mark.slow
+@tiny_families
+def test_nf4_is_what_bitsandbytes_stores(family, tmp_path):
+    """Numbers of 4 bits with their scales, and what transformers leaves in 16 bits: the experts of a mixture too."""
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from labkit import local, machine
+
+    model_of(family, TINY[family]).to(torch.bfloat16).save_pretrained(tmp_path)
+    how = local.four_bits(machine.detect())
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, quantization_config=how, dtype=torch.bfloat16)
+    stored = {id(part): part for part in model.parameters()}.values()
+    scales = sum(4 * part.quant_state.absmax.numel() for part in stored if hasattr(part, "quant_state"))
+    assert sum(part.numel() * part.element_size() for part in stored) + scales == memory.nf4_bytes(TINY[family])
+
+
 @pytest.mark.parametrize("dtype", ["int3", "FP32", "float32", ""])
 def test_an_unknown_dtype_is_named(dtype):
     with pytest.raises(LabError, match=f"Unknown dtype '{dtype}': choose one of fp32, bf16, fp16, int8, int4"):

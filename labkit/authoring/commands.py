@@ -134,7 +134,7 @@ def test(argv: list[str]) -> int:
         epilog="`test 05` is one lesson and its exercises; `test tests/test_memory.py -x` is one file of tests.",
     )
     parser.add_argument(
-        "--fast", action="store_true", help="under two minutes: lesson 00 only, nothing slow, no browser"
+        "--fast", action="store_true", help="about six minutes: lesson 00 only, nothing slow, no browser"
     )
     parser.add_argument(
         "--lax", action="store_true", help="run the notebooks without comparing outputs (for other library versions)"

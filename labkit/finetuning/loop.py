@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import machine
+from labkit import compatibility, machine
 from labkit.errors import LabError
 from labkit.finetuning import chat, checkpoints, live
 
@@ -85,6 +85,7 @@ def accelerator(accumulation: int = 1) -> Accelerator:
     """
     from accelerate import Accelerator, DataLoaderConfiguration
 
+    compatibility.leave_cudnn_attention()
     here = machine.detect()
     return Accelerator(
         cpu=here.device == "cpu",

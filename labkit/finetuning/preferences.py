@@ -12,6 +12,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from labkit import compatibility
 from labkit.errors import LabError
 from labkit.finetuning import chat
 
@@ -65,6 +66,7 @@ def train_dpo(
         raise LabError("DPO compares with the model as it was: put a peft adapter on it, which can be switched off.")
     if len(pairs) < batch or batch < 1 or steps < 1:
         raise LabError(f"{len(pairs)} pairs are too few for a batch of {batch}, or there is no step to do.")
+    compatibility.leave_cudnn_attention()
     draw, places, losses = random.Random(seed), [], []
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=learning_rate, weight_decay=0)
     model.train()

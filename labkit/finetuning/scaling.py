@@ -27,7 +27,7 @@ def per_device_bytes(shape: memory.Shape, *, devices: int = 1, method: str = "fu
 
     Gathered are one layer at a time, and through the whole step the embedding and the output matrix. `full` trains
     every weight: fp32 weights, gradients and AdamW, gathered in bf16. `lora` and `qlora` train an adapter of `rank` on
-    the attention, over frozen weights in bf16 or in 4 bits. One device gathers nothing.
+    the attention, over frozen weights in bf16 or in bitsandbytes' NF4. One device gathers nothing.
 
     >>> llama2_7b = memory.Shape(32, 4096, 32, 32, 128, 11008, 32000, tied=False)
     >>> [round(per_device_bytes(llama2_7b, devices=n) / 1e9, 1) for n in (1, 8)]
@@ -37,16 +37,16 @@ def per_device_bytes(shape: memory.Shape, *, devices: int = 1, method: str = "fu
     """
     if method not in METHODS or devices < 1:
         raise LabError(f"Choose a method of {', '.join(METHODS)} and 1 device or more, not {method!r} and {devices}.")
-    kept = {"full": "fp32", "lora": "bf16", "qlora": "int4"}[method]
+    kept = {"full": "fp32", "lora": "bf16", "qlora": "nf4"}[method]
     trained = None if method == "full" else lora.parameters(shape, rank)
     states = sum(memory.training_bytes(shape, trainable=trained, dtype=kept).values())
-    gathered = 0 if devices == 1 else memory.weights_bytes(_gathered(shape), "bf16" if method == "full" else kept)
+    gathered = 0 if devices == 1 else _gathered(shape, "bf16" if method == "full" else kept)
     return -(-states // devices) + gathered
 
 
-def _gathered(shape: memory.Shape) -> int:
-    """The parameters of one layer and of what is outside of all layers: a model of one layer."""
-    return memory.parameter_count(replace(shape, layers=1))
+def _gathered(shape: memory.Shape, dtype: str) -> int:
+    """The weights of one layer and of what is outside of all layers: a model of one layer."""
+    return memory.training_bytes(replace(shape, layers=1), dtype=dtype)["weights"]
 
 
 def table(
