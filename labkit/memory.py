@@ -160,6 +160,11 @@ def nf4_bytes(shape: Shape) -> int:
     return math.ceil(small * _NF4_BITS / 8) + 2 * (parameter_count(shape) - small)
 
 
+def stored_bytes(shape: Shape, dtype: str) -> int:
+    """Bytes of a model's weights in one of `BITS`, or in nf4 (`nf4_bytes`). LabError for another dtype."""
+    return nf4_bytes(shape) if dtype == "nf4" else weights_bytes(parameter_count(shape), dtype)
+
+
 def kv_cache_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", window: int | None = None) -> int:
     """Bytes of the keys and values kept for `batch` sequences of `tokens` tokens each.
 
@@ -268,7 +273,7 @@ def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, al
     """
     computes_in = _computes_in(dtype)
     return Plan(
-        weights=_stored_bytes(shape, dtype),
+        weights=stored_bytes(shape, dtype),
         kv_cache=kv_cache_bytes(shape, tokens, batch=batch, dtype=computes_in),
         activations=activation_bytes(shape, tokens, batch=batch, dtype=computes_in, all_logits=all_logits),
         overhead=LIBRARIES_BYTES,
@@ -294,15 +299,11 @@ def training_bytes(shape: Shape, *, trainable: int | None = None, dtype: str = "
     adapter = 0 if trainable is None else 4 * _count(trainable, "parameters")
     states = optimizer_bytes(parameters if trainable is None else trainable)
     return {
-        "weights": _stored_bytes(shape, dtype),
+        "weights": stored_bytes(shape, dtype),
         "adapter": adapter,
         "gradients": states // 3,
         "AdamW": states - states // 3,
     }
-
-
-def _stored_bytes(shape: Shape, dtype: str) -> int:
-    return nf4_bytes(shape) if dtype == "nf4" else weights_bytes(parameter_count(shape), dtype)
 
 
 def _computes_in(dtype: str) -> str:

@@ -84,6 +84,16 @@ def course_cache(_cache_with_model: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return _cache_with_model
 
 
+@pytest.fixture
+def cuda():
+    """torch, where it has an NVIDIA GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has a GPU, but not one for CUDA")
+    return torch
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium that playwright can drive; skips where there is none."""

@@ -10,16 +10,6 @@ pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 QUESTION = "What is the capital of France?"
 
 
-@pytest.fixture
-def cuda():
-    """torch, where it has an NVIDIA GPU."""
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("this machine has a GPU, but not one for CUDA")
-    return torch
-
-
 def test_what_we_say_of_the_gpu_is_what_torch_says(cuda):
     here = machine.detect()
     assert (here.device, len(here.gpus)) == ("cuda", cuda.cuda.device_count())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import json
 import math
 import shutil
@@ -19,7 +20,7 @@ from labkit import catalogue, families, finetuning, local, machine, memory
 from labkit.finetuning import adapters, lora
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow, pytest.mark.timeout(420)]
-bitsandbytes = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
 TOKENS = 2048
 # The GPU, in GB, that lesson 07 names for QLoRA.
 GPU_GB = {"mistral-7b-instruct": 16, "llama-2-7b-chat": 16, "llama-2-13b-chat": 16, "llama-2-70b": 48}
@@ -42,18 +43,12 @@ class Taken:
 
 
 @pytest.fixture(autouse=True)
-def taken():
-    """Skips without an NVIDIA GPU."""
-    import gc
-
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("this machine has a GPU, but not one for CUDA")
+def taken(cuda):
+    """What this test takes, counted from here; what earlier tests left is given back first."""
     gc.collect()
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    return Taken(torch.cuda)
+    cuda.cuda.empty_cache()
+    cuda.cuda.reset_peak_memory_stats()
+    return Taken(cuda.cuda)
 
 
 def require(needed: float) -> None:
@@ -104,6 +99,13 @@ def read(model, taken) -> dict[str, float]:
     return {"prefill": speed.prefill_tokens_per_s, "decode": speed.decode_tokens_per_s}
 
 
+def against(plan: memory.Plan, held: int, reading: int) -> dict[str, float]:
+    """What was measured beside what was computed, in GB. The libraries of the plan are not in the GPU."""
+    planned = plan.total - plan.overhead
+    pairs = {"weights": held, "computed": plan.weights, "reading": reading, "planned": planned}
+    return {f"{name}_gb": size / 1e9 for name, size in pairs.items()}
+
+
 def told(**figures) -> None:
     print("\nMEASURED " + json.dumps(figures))
 
@@ -123,10 +125,7 @@ def test_qlora_at_real_size_fits_the_gpu_that_lesson_07_names(taken, name):
     states = memory.training_bytes(shape, trainable=lora.parameters(shape, 16), dtype="nf4")
     told(
         model=name,
-        weights_gb=held / 1e9,
-        computed_gb=plan.weights / 1e9,
-        reading_gb=reading / 1e9,
-        planned_gb=(plan.total - plan.overhead) / 1e9,
+        **against(plan, held, reading),
         training_gb=training / 1e9,
         states_gb=sum(states.values()) / 1e9,
         **speed,
@@ -146,10 +145,7 @@ def test_16_bits_at_real_size_take_what_was_computed(taken, name):
     held, speed, peak = taken.now(), read(model, taken), taken.peak()
     told(
         model=name,
-        weights_gb=held / 1e9,
-        computed_gb=plan.weights / 1e9,
-        reading_gb=peak / 1e9,
-        planned_gb=(plan.total - plan.overhead) / 1e9,
+        **against(plan, held, peak),
         **speed,
     )
     assert held == pytest.approx(plan.weights, rel=0.001)

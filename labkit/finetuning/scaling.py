@@ -40,13 +40,11 @@ def per_device_bytes(shape: memory.Shape, *, devices: int = 1, method: str = "fu
     kept = {"full": "fp32", "lora": "bf16", "qlora": "nf4"}[method]
     trained = None if method == "full" else lora.parameters(shape, rank)
     states = sum(memory.training_bytes(shape, trainable=trained, dtype=kept).values())
-    gathered = 0 if devices == 1 else _gathered(shape, "bf16" if method == "full" else kept)
+    if devices == 1:
+        return states
+    # One layer and what is outside of all layers: a model of one layer.
+    gathered = memory.stored_bytes(replace(shape, layers=1), "bf16" if method == "full" else kept)
     return -(-states // devices) + gathered
-
-
-def _gathered(shape: memory.Shape, dtype: str) -> int:
-    """The weights of one layer and of what is outside of all layers: a model of one layer."""
-    return memory.training_bytes(replace(shape, layers=1), dtype=dtype)["weights"]
 
 
 def table(

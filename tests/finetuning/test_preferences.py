@@ -73,3 +73,13 @@ def test_a_model_without_an_adapter_or_data_is_refused():
         preferences.train_dpo(tiny.model(), pairs(), pad=2)
     with pytest.raises(LabError, match="too few"):
         preferences.train_dpo(tiny.adapted(), pairs(1), pad=2, batch=2)
+
+
+@pytest.mark.parametrize("training", ["train", "train_dpo"])
+def test_training_leaves_out_the_kernel_whose_gradients_may_be_no_numbers(training):
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    if training == "train":
+        finetuning.train(tiny.adapted(), tiny.examples(4), quiet=True, pad=2)
+    else:
+        preferences.train_dpo(tiny.adapted(), pairs(2), pad=2, steps=1)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
