@@ -83,22 +83,31 @@ def train_dpo(
     return losses
 
 
-def accuracy(model: Any, pairs: Sequence[Pair], *, pad: int, batch: int = 4, per_token: bool = True) -> float:
-    """In how many of the pairs the chosen answer is the likelier one, from 0 to 1.
+def accuracy(model: Any, pairs: Sequence[Pair], *, pad: int, batch: int = 4) -> dict[str, float]:
+    """In how many of the pairs the chosen answer is the likelier one, from 0 to 1, counted in two ways.
 
-    `per_token` divides each log probability by the length of its answer: else the shorter answer wins nearly always.
+    "per token" divides each log probability by the length of its answer. "in all" does not: then the shorter answer
+    wins nearly always.
     """
     import torch
 
-    was_training, wins = model.training, 0
+    was_training, wins = model.training, {"per token": 0, "in all": 0}
     model.eval()
     for start in range(0, len(pairs), batch):
         part = pairs[start : start + batch]
         with torch.inference_mode():
-            chosen, rejected = (_side(model, part, side, pad, per_token) for side in (0, 1))
-        wins += int((chosen > rejected).sum())
+            sides = [_side(model, part, side, pad).cpu() for side in (0, 1)]
+        chosen, rejected = (found / _lengths(part, side) for side, found in enumerate(sides))
+        wins["per token"] += int((chosen > rejected).sum())
+        wins["in all"] += int((sides[0] > sides[1]).sum())
     model.train(was_training)
-    return wins / len(pairs)
+    return {way: won / len(pairs) for way, won in wins.items()}
+
+
+def _lengths(pairs: Sequence[Pair], side: int) -> torch.Tensor:
+    import torch
+
+    return torch.tensor([sum(label != chat.IGNORED for label in pair[side]["labels"]) for pair in pairs])
 
 
 def _four(model: Any, pairs: Sequence[Pair], pad: int) -> tuple[torch.Tensor, ...]:
@@ -120,9 +129,7 @@ def _without_adapter(model: Any):
     model.train(was_training)
 
 
-def _side(model: Any, pairs: Sequence[Pair], side: int, pad: int, per_token: bool = False) -> torch.Tensor:
+def _side(model: Any, pairs: Sequence[Pair], side: int, pad: int) -> torch.Tensor:
     inputs = chat.collate([pair[side] for pair in pairs], pad=pad)
     device = next(model.parameters()).device
-    inputs = {name: value.to(device) for name, value in inputs.items()}
-    found = chat.log_probabilities(model, inputs)
-    return found / (inputs["labels"] != chat.IGNORED).sum(1) if per_token else found
+    return chat.log_probabilities(model, {name: value.to(device) for name, value in inputs.items()})

@@ -49,11 +49,11 @@ def test_gradients_raise_the_chosen_and_lower_the_rejected():
 def test_it_learns_to_prefer_the_chosen_answers_and_leaves_the_model_below_alone():
     model = tiny.adapted()
     below = {name: value.clone() for name, value in model.named_parameters() if not value.requires_grad}
-    before = preferences.accuracy(model, pairs(), pad=2)
+    before = preferences.accuracy(model, pairs(), pad=2)["per token"]
     losses = preferences.train_dpo(model, pairs(), pad=2, steps=40, batch=2, beta=0.5, learning_rate=0.02)
     assert losses[0] == pytest.approx(math.log(2), abs=1e-5)
     assert sum(losses[-5:]) < 0.8 * 5 * math.log(2)
-    assert preferences.accuracy(model, pairs(), pad=2) > max(before, 0.9)
+    assert preferences.accuracy(model, pairs(), pad=2)["per token"] > max(before, 0.9)
     assert all(torch.equal(value, below[name]) for name, value in model.named_parameters() if name in below)
     assert losses == preferences.train_dpo(
         tiny.adapted(), pairs(), pad=2, steps=40, batch=2, beta=0.5, learning_rate=0.02
@@ -63,9 +63,10 @@ def test_it_learns_to_prefer_the_chosen_answers_and_leaves_the_model_below_alone
 def test_length_counts_unless_it_is_divided_out():
     model = tiny.model()
     short, long = ({"input_ids": [5, 6] + [9] * n, "labels": [-100, -100] + [9] * n} for n in (1, 9))
-    assert preferences.accuracy(model, [(long, short)], pad=2, per_token=False) == 0
-    one, other = (preferences._side(model, [(long, short)], side, 2, True) for side in (0, 1))
-    assert preferences.accuracy(model, [(long, short)], pad=2) == float(one > other)
+    alone = [finetuning.log_probabilities(model, finetuning.collate([one], pad=2)).item() for one in (short, long)]
+    found = preferences.accuracy(model, [(long, short)], pad=2)
+    assert found == {"per token": float(alone[1] / 9 > alone[0]), "in all": 0}
+    assert preferences.accuracy(model, [(short, long), (long, short)], pad=2) == {"per token": 0.5, "in all": 0.5}
 
 
 def test_a_model_without_an_adapter_or_data_is_refused():
