@@ -44,7 +44,7 @@ def with_adapter(
 
     Layers below `first_layer` get none. The gradient then ends there: each third of the layers that is left out saves a
     sixth of the work, since half of it is on the way forward, and the memory of what those layers computed.
-    LabError when no layer is left.
+    LabError when the model has no such layer.
     """
     compatibility.step_around()  # a process of torchrun has no set-up cell that did it
     import torch
@@ -52,7 +52,7 @@ def with_adapter(
 
     count = model.config.num_hidden_layers
     if not 0 <= first_layer < count:
-        raise LabError(f"first_layer={first_layer} leaves nothing to train: the model has layers 0 to {count - 1}.")
+        raise LabError(f"first_layer={first_layer} is none of this model's layers: it has layers 0 to {count - 1}.")
     layers = list(range(first_layer, count)) if first_layer else None
     with torch.random.fork_rng():
         torch.manual_seed(seed)

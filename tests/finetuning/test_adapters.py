@@ -76,8 +76,8 @@ def test_layers_below_the_first_get_no_adapter_and_the_gradient_ends_there():
 
 
 @pytest.mark.parametrize("first_layer", [-1, 99])
-def test_a_first_layer_that_leaves_nothing_is_refused(first_layer):
-    with pytest.raises(LabError, match=f"first_layer={first_layer} leaves nothing to train: the model has layers 0 to"):
+def test_a_first_layer_that_the_model_lacks_is_refused(first_layer):
+    with pytest.raises(LabError, match=f"first_layer={first_layer} is none of this model's layers: it has layers 0 to"):
         adapters.with_adapter(tiny.model(), first_layer=first_layer)
 
 
