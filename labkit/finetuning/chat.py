@@ -72,8 +72,12 @@ def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     its parts, whether they come one after another (gradient accumulation) or from several processes; a mean over all
     tokens of a batch is not.
     """
-    lengths = (batch["labels"] != IGNORED).sum(1)
-    return (-log_probabilities(model, batch) / lengths).mean()
+    return (-log_probabilities(model, batch) / answer_lengths(batch)).mean()
+
+
+def answer_lengths(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """How many tokens each answer of a batch has, shape (examples,)."""
+    return (batch["labels"] != IGNORED).sum(1)
 
 
 def log_probabilities(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -94,7 +98,7 @@ def answer_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.
     import torch
 
     labels = batch["labels"]
-    kept = int((labels != IGNORED).sum(1).max())
+    kept = int(answer_lengths(batch).max())
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     logits = model(**inputs, logits_to_keep=kept + 1, use_cache=False).logits
     # The logits at one place say what comes at the next: the last ones say nothing that is wanted.

@@ -95,19 +95,14 @@ def accuracy(model: Any, pairs: Sequence[Pair], *, pad: int, batch: int = 4) -> 
     model.eval()
     for start in range(0, len(pairs), batch):
         part = pairs[start : start + batch]
+        batches = [_batch(model, part, side, pad) for side in (0, 1)]
         with torch.inference_mode():
-            sides = [_side(model, part, side, pad).cpu() for side in (0, 1)]
-        chosen, rejected = (found / _lengths(part, side) for side, found in enumerate(sides))
-        wins["per token"] += int((chosen > rejected).sum())
-        wins["in all"] += int((sides[0] > sides[1]).sum())
+            chosen, rejected = (chat.log_probabilities(model, one) for one in batches)
+        wins["in all"] += int((chosen > rejected).sum())
+        lengths = [chat.answer_lengths(one) for one in batches]
+        wins["per token"] += int((chosen / lengths[0] > rejected / lengths[1]).sum())
     model.train(was_training)
     return {way: won / len(pairs) for way, won in wins.items()}
-
-
-def _lengths(pairs: Sequence[Pair], side: int) -> torch.Tensor:
-    import torch
-
-    return torch.tensor([sum(label != chat.IGNORED for label in pair[side]["labels"]) for pair in pairs])
 
 
 def _four(model: Any, pairs: Sequence[Pair], pad: int) -> tuple[torch.Tensor, ...]:
@@ -130,6 +125,11 @@ def _without_adapter(model: Any):
 
 
 def _side(model: Any, pairs: Sequence[Pair], side: int, pad: int) -> torch.Tensor:
+    return chat.log_probabilities(model, _batch(model, pairs, side, pad))
+
+
+def _batch(model: Any, pairs: Sequence[Pair], side: int, pad: int) -> dict[str, torch.Tensor]:
+    """The chosen (side 0) or rejected (1) answers of the pairs, where the model is."""
     inputs = chat.collate([pair[side] for pair in pairs], pad=pad)
     device = next(model.parameters()).device
-    return chat.log_probabilities(model, {name: value.to(device) for name, value in inputs.items()})
+    return {name: value.to(device) for name, value in inputs.items()}
