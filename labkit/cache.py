@@ -49,9 +49,10 @@ def require_space(folder: Path, needed_bytes: int, what: str) -> None:
     """Raise LabError when the disk of `folder` has less than `needed_bytes` free."""
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
+        in_cache = folder.resolve().is_relative_to(root().resolve())
         raise LabError(
             f"{what} needs {needed_bytes / 1e6:,.0f} MB on the disk of {folder}, and {free / 1e6:,.0f} MB are free: "
-            "make room, or set LABKIT_CACHE to a folder on a larger disk."
+            f"make room{', or set LABKIT_CACHE to a folder on a larger disk' if in_cache else ''}."
         )
 
 

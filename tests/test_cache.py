@@ -83,9 +83,13 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
     assert target.read_text(encoding="utf-8") == "old"
 
 
-def test_too_little_space_is_said_before_anything_is_written(tmp_path):
-    with pytest.raises(LabError, match=r"Fetching needs 1,000,000,000,000 MB .* are free"):
-        cache.require_space(tmp_path, 10**18, "Fetching")
+def test_too_little_space_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(LabError, match=r"Fetching needs 1,000,000,000,000 MB .* are free: .* set LABKIT_CACHE"):
+        cache.require_space(cache.subfolder("models"), 10**18, "Fetching")
+    # Another folder for the cache would not help what is written beside it.
+    with pytest.raises(LabError, match=r"A checkpoint needs .* are free: make room\.$"):
+        cache.require_space(tmp_path, 10**18, "A checkpoint")
 
 
 KILLED = """

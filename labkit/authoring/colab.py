@@ -1,8 +1,9 @@
 """A Python with what Colab has, made on this machine, so that lessons are tried where many learners will be.
 
 Finds a Python 3.13, makes `.venv-colab` in the checkout from the list of Colab's own versions in `tests/platforms`, and
-knows what it was like before the course came into it. It is made once for each list: 3 minutes and 6 GB, because the
-plain name of torch means CUDA, there as here. Knows pip. Knows nothing of lessons; `tests/platforms` runs them.
+knows what it was like before the course came into it. It is made once for each list: 3 minutes and 6 GB (9 GB while pip
+holds the packages too), because the plain name of torch means CUDA, there as here. Knows pip. Knows nothing of lessons;
+`tests/platforms` runs them.
 """
 
 from __future__ import annotations

@@ -216,16 +216,23 @@ def _ensure_torchao(*, skip: bool) -> None:
 
 
 def _ensure_colab(*, skip: bool) -> None:
-    """Its tests are skipped without a Python 3.13, and that is said before the tests begin."""
+    """Its tests are skipped where it cannot be made, and that is said before the tests begin.
+
+    LabError where `LABKIT_COLAB_PYTHON` asks for it: a run without it would be no answer then.
+    """
     from labkit.authoring import colab
 
     if skip:
         return
-    base = colab.find()
-    if base is None:
-        print(f"Without Colab's versions: no Python 3.13 was found here ({colab.VARIABLE} can name one, on Linux).")
+    if base := colab.find():
+        try:
+            colab.make(base)
+        except LabError as problem:
+            if os.environ.get(colab.VARIABLE):
+                raise
+            print(f"Without Colab's versions: {problem}")
     else:
-        colab.make(base)
+        print(f"Without Colab's versions: no Python 3.13 was found here ({colab.VARIABLE} can name one, on Linux).")
 
 
 def _outcome(stored: object, check: bool) -> str:

@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 def python() -> Path:
     """The environment's Python; skips where there is none."""
     if assets.checkout() is None or (found := colab.ready()) is None:
-        pytest.skip("there is no environment like Colab's: `python lab.py test` makes one with a Python 3.13")
+        pytest.skip("there is no environment like Colab's: `python lab.py test` makes one, or says why not")
     return found
 
 

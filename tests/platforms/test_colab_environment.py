@@ -62,6 +62,19 @@ def test_without_one_a_line_says_so(on_the_path, capsys):
     assert line.startswith("Without Colab's versions: no Python 3.13 was found here (LABKIT_COLAB_PYTHON")
 
 
+def test_a_full_disk_leaves_it_out_unless_it_was_asked_for(place, monkeypatch, capsys):
+    monkeypatch.setattr(colab, "NEEDED_BYTES", 10**18)
+    monkeypatch.setattr(colab, "find", lambda: Path(sys.executable))
+    monkeypatch.delenv(colab.VARIABLE, raising=False)
+    commands._ensure_colab(skip=False)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Without Colab's versions: An environment like Colab's needs 1,000,000,000,000 MB")
+    monkeypatch.setenv(colab.VARIABLE, sys.executable)
+    with pytest.raises(LabError, match=r"An environment like Colab's needs .*: make room\.$"):
+        commands._ensure_colab(skip=False)
+    assert not (place / ".venv-colab").exists()
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A checkout with a list of nothing, for this Python."""
