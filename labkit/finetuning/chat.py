@@ -65,6 +65,12 @@ def collate(examples: Sequence[Example], *, pad: int) -> dict[str, torch.Tensor]
     return {name: torch.tensor(rows) for name, rows in columns.items()}
 
 
+def batch_for(model: Any, examples: Sequence[Example], *, pad: int) -> dict[str, torch.Tensor]:
+    """The batch of `collate`, on the device where the model is."""
+    device = next(model.parameters()).device
+    return {name: value.to(device) for name, value in collate(examples, pad=pad).items()}
+
+
 def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The mean, over the answers of a batch, of each answer's mean loss per token, in nats.
 

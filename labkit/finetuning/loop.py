@@ -294,11 +294,6 @@ def mean_loss(model: Any, examples: Sequence[chat.Example], *, pad: int = 0, bat
     with torch.no_grad():
         for start in range(0, len(examples), batch):
             part = examples[start : start + batch]
-            inputs = {name: value.to(_device(model)) for name, value in chat.collate(part, pad=pad).items()}
-            total += chat.answer_loss(model, inputs).item() * len(part)
+            total += chat.answer_loss(model, chat.batch_for(model, part, pad=pad)).item() * len(part)
     model.train(was_training)
     return total / len(examples)
-
-
-def _device(model: Any) -> Any:
-    return next(model.parameters()).device

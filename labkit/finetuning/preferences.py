@@ -129,7 +129,5 @@ def _side(model: Any, pairs: Sequence[Pair], side: int, pad: int) -> torch.Tenso
 
 
 def _batch(model: Any, pairs: Sequence[Pair], side: int, pad: int) -> dict[str, torch.Tensor]:
-    """The chosen (side 0) or rejected (1) answers of the pairs, where the model is."""
-    inputs = chat.collate([pair[side] for pair in pairs], pad=pad)
-    device = next(model.parameters()).device
-    return {name: value.to(device) for name, value in inputs.items()}
+    """The chosen (side 0) or rejected (1) answers of the pairs."""
+    return chat.batch_for(model, [pair[side] for pair in pairs], pad=pad)

@@ -88,8 +88,8 @@ def answers(
     for start in range(0, len(places), batch):
         part = places[start : start + batch]
         examples = [{"input_ids": prompts[place], "labels": prompts[place]} for place in part]
-        inputs = chat.collate(examples, pad=tokenizer.pad_token_id)
-        inputs = {name: inputs[name].to(model.device) for name in ("input_ids", "attention_mask")}
+        inputs = chat.batch_for(model, examples, pad=tokenizer.pad_token_id)
+        del inputs["labels"]
         with torch.inference_mode():
             output = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)
         written = tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
@@ -160,8 +160,7 @@ def reproduced(model: Any, tokenizer: Any, rows: Sequence[Row], *, batch: int = 
     was_training, found = model.training, []
     model.eval()
     for start in range(0, len(examples), batch):
-        inputs = chat.collate(examples[start : start + batch], pad=tokenizer.pad_token_id)
-        inputs = {name: value.to(model.device) for name, value in inputs.items()}
+        inputs = chat.batch_for(model, examples[start : start + batch], pad=tokenizer.pad_token_id)
         with torch.inference_mode():
             logits, wanted = chat.answer_logits(model, inputs)
         found += ((logits.argmax(-1) == wanted) | (wanted == chat.IGNORED)).all(1).tolist()
