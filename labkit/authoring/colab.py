@@ -77,9 +77,13 @@ def make(base: Path) -> Path:
         shutil.rmtree(folder(), ignore_errors=True)
         cache.require_space(folder().parent, NEEDED_BYTES, "An environment like Colab's")
         print(f"Making {_FOLDER}, Colab's versions on {base} (some minutes, once)", flush=True)
-        _run([str(base), "-m", "venv", str(folder())])
-        wanted = folder().parent / LIST
-        _run([str(_python()), "-m", "pip", "install", "--quiet", "--progress-bar", "off", "-r", str(wanted), *TOOLS])
+        wanted = ["-r", str(folder().parent / LIST), *TOOLS]
+        try:
+            _run([str(base), "-m", "venv", str(folder())])
+            _run([str(_python()), "-m", "pip", "install", "--quiet", "--progress-bar", "off", *wanted])
+        except LabError:
+            shutil.rmtree(folder(), ignore_errors=True)  # gigabytes, perhaps, that the tests that go on may need
+            raise
         stamp = {"wanted": _wanted(), "at": str(folder()), "packages": packages(_python())}
         cache.write_atomically(folder() / _STAMP, json.dumps(stamp, indent=1))
         return _python()
