@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("network"):
             closed = pytest.mark.skip(reason="goes to the internet: run it with `-m network`")
             item.add_marker(pytest.mark.enable_socket if wants_network else closed)
-        if item.get_closest_marker("weekly") and "weekly" not in config.option.markexpr:
+        if item.get_closest_marker("weekly") and not config.option.markexpr:
             item.add_marker(pytest.mark.skip(reason="takes long: run it with `-m weekly`"))
 
 

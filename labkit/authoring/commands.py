@@ -17,7 +17,11 @@ from labkit import assets, cache
 from labkit.authoring import lessons as listing
 from labkit.errors import LabError
 
-FAST = "not slow and not browser and not network"
+# Which tests a run takes, by their marks.
+FAST = "not slow and not browser and not network and not weekly"
+USUAL = "not network and not weekly"
+ALL = "not network"
+COLAB_TESTS = "tests/platforms/test_colab.py"
 
 
 def lessons(argv: list[str]) -> int:
@@ -130,12 +134,13 @@ def test(argv: list[str]) -> int:
     """`test`: unit tests, the form of the lessons, and every notebook compared, in one pytest run."""
     parser = argparse.ArgumentParser(
         prog="labkit test",
-        description="Run every test, and compare every notebook with its stored outputs. Other options go to pytest.",
+        description="Run the tests, and compare every notebook with its stored outputs. Other options go to pytest.",
         epilog="`test 05` is one lesson and its exercises; `test tests/test_memory.py -x` is one file of tests.",
     )
-    parser.add_argument(
-        "--fast", action="store_true", help="about six minutes: lesson 00 only, nothing slow, no browser"
-    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--fast", action="store_true", help="two minutes: lesson 00 only, nothing slow, no browser")
+    size.add_argument("--all", action="store_true", help="also what is weekly, and Colab's versions (hours)")
+    size.add_argument("--colab", action="store_true", help="nothing but the course in an environment like Colab's")
     parser.add_argument(
         "--lax", action="store_true", help="run the notebooks without comparing outputs (for other library versions)"
     )
@@ -149,21 +154,28 @@ def test(argv: list[str]) -> int:
     # Lessons come first: in `test -n 2` the 2 belongs to pytest.
     numbers = list(itertools.takewhile(str.isdecimal, rest))
     rest = rest[len(numbers) :]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        *_notebook_options(options.lax),
-        "-m",
-        FAST if options.fast else "not network and not weekly",
-    ]
-    targets = _targets(root, numbers, fast=options.fast)
     given = [word for word in rest if not word.startswith("-") and (root / word.split("::")[0]).exists()]
+    whole = not (numbers or given or options.colab)
+    targets = [] if given else [COLAB_TESTS] if options.colab else _targets(root, numbers, fast=options.fast)
     if not given:
         _ensure_model()
-        _ensure_torchao(skip=options.fast)
-        _ensure_colab(skip=options.fast or options.lax or bool(numbers))
-    return subprocess.run([*command, *([] if given else targets), *rest], cwd=root, env=_environment(root)).returncode
+        _ensure_torchao(skip=options.fast or options.colab)
+    if options.colab or (options.all and whole):
+        _ensure_colab(required=options.colab)
+    marks = FAST if options.fast else ALL if options.all or options.colab else USUAL
+    command = [sys.executable, "-m", "pytest", *_notebook_options(options.lax), "-m", marks]
+    command += _workers() if whole else []
+    return subprocess.run([*command, *targets, *rest], cwd=root, env=_environment(root)).returncode
+
+
+def _workers() -> list[str]:
+    """Two at once where there are two cores: a file of tests, or a notebook, stays with one worker.
+
+    Files begin in the order in which they are collected, the long notebooks first, so that both workers end together.
+    """
+    if importlib.util.find_spec("xdist") is None or (os.cpu_count() or 1) < 2:
+        return []
+    return ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def _notebook_options(lax: bool) -> list[str]:
@@ -181,8 +193,8 @@ def _targets(root: Path, numbers: list[str], *, fast: bool) -> list[str]:
     if numbers:
         return [*(["tests/exercises"] if (root / "tests" / "exercises").is_dir() else []), *files]
     if fast:
-        return ["tests", *(file if Path(file).name.startswith("00") else f"{file}::form" for file in files)]
-    return ["tests", "notebooks"]
+        return [*(file if Path(file).name.startswith("00") else f"{file}::form" for file in files), "tests"]
+    return ["notebooks", "tests"]
 
 
 def _environment(root: Path) -> dict[str, str]:
@@ -215,24 +227,22 @@ def _ensure_torchao(*, skip: bool) -> None:
             methods.fetch_torchao(quiet=True)
 
 
-def _ensure_colab(*, skip: bool) -> None:
+def _ensure_colab(*, required: bool) -> None:
     """Its tests are skipped where it cannot be made, and that is said before the tests begin.
 
-    LabError where `LABKIT_COLAB_PYTHON` asks for it: a run without it would be no answer then.
+    LabError where it is `required`, or asked for by `LABKIT_COLAB_PYTHON`: a run without it would be no answer then.
     """
     from labkit.authoring import colab
 
-    if skip:
-        return
-    if base := colab.find():
-        try:
-            colab.make(base)
-        except LabError as problem:
-            if os.environ.get(colab.VARIABLE):
-                raise
-            print(f"Without Colab's versions: {problem}")
-    else:
-        print(f"Without Colab's versions: no Python 3.13 was found here ({colab.VARIABLE} can name one, on Linux).")
+    try:
+        base = colab.find()
+        if base is None:
+            raise LabError(f"no Python 3.13 was found here ({colab.VARIABLE} can name one, on Linux).")
+        colab.make(base)
+    except LabError as problem:
+        if required or os.environ.get(colab.VARIABLE):
+            raise
+        print(f"Without Colab's versions: {problem}")
 
 
 def _outcome(stored: object, check: bool) -> str:

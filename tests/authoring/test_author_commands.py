@@ -107,10 +107,10 @@ def test_targets(lesson):
     root = lesson().parents[1]
     (root / "notebooks" / "00_start.ipynb").write_bytes(lesson().read_bytes())
     (root / "tests" / "exercises").mkdir(parents=True)
-    assert commands._targets(root, [], fast=False) == ["tests", "notebooks"]
+    assert commands._targets(root, [], fast=False) == ["notebooks", "tests"]
     assert commands._targets(root, ["5"], fast=False) == ["tests/exercises", "notebooks/05_topic.ipynb"]
     assert commands._targets(root, [], fast=True) == [
-        "tests",
         "notebooks/00_start.ipynb",
         "notebooks/05_topic.ipynb::form",
+        "tests",
     ]

@@ -1,9 +1,9 @@
 """The course as Colab runs it: Python 3.13 with Colab's own versions, `google.colab`, and nothing but the package.
 
-`python lab.py test` makes the environment where it finds a Python 3.13 (`labkit.authoring.colab`). The set-up cell of
-a lesson installs the course there, by pip, from a git repository, as it does on Colab; then lessons run, the three long
-ones once a week. Outputs are not compared: they belong to the newest versions. What cannot be had here is Colab's own
-front end, and its GPU.
+`python lab.py test --colab` makes the environment with a Python 3.13 (`labkit.authoring.colab`). The set-up cell of a
+lesson installs the course there, by pip, from a git repository, as it does on Colab; then all lessons run. Outputs are
+not compared: they belong to the newest versions. What cannot be had here is Colab's own front end, and its GPU. Where
+the environment is there already, `python lab.py test` runs the set-up cell and lesson 00 in it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from labkit.authoring import colab, lessons
 HERE = Path(__file__).parent
 STAND_IN = HERE / "stand_in"
 NUMBERS = [lesson.number for lesson in lessons.lessons()]
-LONG = ("06", "07", "08")  # four to five minutes each
 # Tests that hold with Colab's versions too. Quick ones first: they say more than a lesson that fails.
 LOWER_END = (
     *(
@@ -40,7 +39,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 def python() -> Path:
     """The environment's Python; skips where there is none."""
     if assets.checkout() is None or (found := colab.ready()) is None:
-        pytest.skip("there is no environment like Colab's: `python lab.py test` makes one, or says why not")
+        pytest.skip("there is no environment like Colab's: `python lab.py test --colab` makes one")
     return found
 
 
@@ -109,7 +108,7 @@ def test_the_setup_cell_installs_the_course_and_replaces_nothing(installed):
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(number, marks=pytest.mark.weekly if number in LONG else ()) for number in NUMBERS]
+    "number", [pytest.param(number, marks=pytest.mark.weekly if number != "00" else ()) for number in NUMBERS]
 )
 def test_a_lesson_runs_with_the_package_alone(installed, python, _cache_with_model, tmp_path, number):
     asked = tmp_path / "asked.txt"
@@ -135,6 +134,7 @@ def test_every_lesson_has_a_widget_to_look_for():
     assert all(widget_cells(number) for number in NUMBERS)
 
 
+@pytest.mark.weekly
 def test_tests_of_the_course_hold_at_the_lower_end(installed, python, _cache_with_model):
     chosen = ["-m", "not slow and not browser and not network", "-p", "no:cacheprovider", "-q"]
     variables = environment(_cache_with_model)

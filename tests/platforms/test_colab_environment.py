@@ -57,21 +57,23 @@ def test_a_python_that_is_named_has_to_be_one(on_the_path, monkeypatch):
 
 
 def test_without_one_a_line_says_so(on_the_path, capsys):
-    commands._ensure_colab(skip=False)
+    commands._ensure_colab(required=False)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("Without Colab's versions: no Python 3.13 was found here (LABKIT_COLAB_PYTHON")
+    with pytest.raises(LabError, match="no Python 3.13 was found here"):
+        commands._ensure_colab(required=True)
 
 
 def test_a_full_disk_leaves_it_out_unless_it_was_asked_for(place, monkeypatch, capsys):
     monkeypatch.setattr(colab, "NEEDED_BYTES", 10**18)
     monkeypatch.setattr(colab, "find", lambda: Path(sys.executable))
     monkeypatch.delenv(colab.VARIABLE, raising=False)
-    commands._ensure_colab(skip=False)
+    commands._ensure_colab(required=False)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("Without Colab's versions: An environment like Colab's needs 1,000,000,000,000 MB")
     monkeypatch.setenv(colab.VARIABLE, sys.executable)
     with pytest.raises(LabError, match=r"An environment like Colab's needs .*: make room\.$"):
-        commands._ensure_colab(skip=False)
+        commands._ensure_colab(required=False)
     assert not (place / ".venv-colab").exists()
 
 
