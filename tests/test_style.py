@@ -16,7 +16,7 @@ ROOT = assets.CHECKOUT
 LAYERS = [
     {"errors", "assets", "cache", "compatibility", "network", "bars", "teaching_data"},
     {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing", "spending", "cards"},
-    {"classroom", "models", "conversion", "privacy", "hub"},
+    {"classroom", "models", "conversion", "privacy", "hub", "hub_settings"},
     {"local", "sampling", "families", "inference", "quantization", "evaluation"},
     {"finetuning", "project", "judging"},
     {"exercises", "widgets", "progress"},
