@@ -26,6 +26,11 @@ def checkout() -> Path | None:
     return CHECKOUT if (CHECKOUT / "pyproject.toml").exists() and (CHECKOUT / "assets").is_dir() else None
 
 
+def root() -> Path:
+    """The folder that holds `work/` and `assets/`: the checkout, or for an installed wheel the current folder."""
+    return checkout() or Path.cwd()
+
+
 def _find(beside: str, inside: str, parts: tuple[str, ...]) -> Path:
     for root in (PACKAGE / inside, CHECKOUT / beside):
         if root.is_dir():

@@ -25,7 +25,7 @@ COMMANDS = {
     "setup": ("labkit.work:setup", "fetch the model and check this machine, without opening anything"),
     "doctor": ("labkit.doctor:doctor", "say what this machine can do, and what is missing"),
     "lessons": ("labkit.authoring.commands:lessons", "list the lessons"),
-    "progress": ("labkit.progress:progress", "show what you have done, or export it"),
+    "progress": ("labkit.progress_report:show", "show what you have done, or export it"),
     "reset": ("labkit.work:reset", "a fresh copy of a lesson; yours is kept aside"),
     "serve": ("labkit.classroom.serve:serve", "serve the model to other programs (OpenAI-compatible)"),
     "hub": ("labkit.classroom.hub:hub", "run a small Hub on this machine"),

@@ -1,7 +1,7 @@
 """The Hub as lessons meet it: which one the libraries talk to, and its models as a table.
 
-`connect` points the unmodified libraries to the course's Hub; `own` knows what was set before, for a model that only
-the learner's own cache or the real Hub has. `search` is one call of `list_models`, as a DataFrame.
+`connect` points the unmodified libraries to the course's Hub; what the learner had set before stays in `hub_settings`.
+`search` is one call of `list_models`, as a DataFrame.
 Knows environment variables and columns. Knows nothing of how the course's Hub is made (`classroom.hub`).
 """
 
@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import cache, memory
+from labkit import hub_settings, memory
 from labkit.errors import LabError
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ _IN_THE_WAY = (
     *("HUGGING_FACE_HUB_TOKEN", "HF_HUB_DISABLE_IMPLICIT_TOKEN", "HF_OIDC_RESOURCE", "HUGGINGFACE_CO_STAGING"),
     *("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"),
 )
-_REAL = "https://huggingface.co"
-
-_before: dict[str, str] | None = None  # the learner's environment, once `connect` has changed it
 _url = ""
 
 
@@ -39,15 +35,16 @@ def connect() -> None:
     nobody's, so that a learner's real one stays where it is. Safe to call again, and the cure when the Hub was killed.
     Raises LabError when the Hub cannot start, or comes too late.
     """
-    global _before, _url
+    global _url
     from labkit.classroom import services
     from labkit.classroom.hub import local_hub
 
-    if _before is None:
+    if not hub_settings.is_changed():
         if "huggingface_hub.constants" in sys.modules:
             raise LabError("huggingface_hub was imported before: restart the kernel, then run the set-up cell first.")
         service = local_hub()
-        _before, _url = dict(os.environ), service.url
+        _url = service.url
+        hub_settings.remember()
         for name in _IN_THE_WAY:
             os.environ.pop(name, None)
         settings = service.environment()
@@ -67,64 +64,15 @@ def connect() -> None:
         ) from None
 
 
-def own(*, ask: bool = False) -> dict[str, Any]:
-    """`cache_dir`, `endpoint` and `token` as the learner had them, for `snapshot_download`; {} when nothing changed.
-
-    With `ask` the secret HF_TOKEN of Colab counts too. Colab opens a window before the learner when it is first read.
-    """
-    if _before is None:
-        return {}
-    # A program that a lesson starts inherits the course's values: they are not the learner's.
-    course = _before.get("HF_HOME") == str(cache.root() / "local-hub")
-    before = {} if course else _before
-    home, token = _home_and_token(before)
-    return {
-        "cache_dir": before.get("HF_HUB_CACHE") or before.get("HUGGINGFACE_HUB_CACHE") or str(home / "hub"),
-        "endpoint": before.get("HF_ENDPOINT") or _REAL,
-        "token": token or (_colab_secret() if ask else "") or False,
-    }
-
-
 def tokens() -> dict[str, str | bool | None]:
     """Who asks, and with which token: for the `token` argument of huggingface_hub. The last has the most rights.
 
     In the local world nobody, the course's learner, and an invented member who was let in behind every gate. Against
     the real Hub nobody, and you (None stands for the token that you have, if any).
     """
-    if _before is None:
+    if not hub_settings.is_changed():
         return {"nobody": False, "you": None}
     return {"nobody": False, "somebody": "hf_course_learner", "somebody who was let in": "hf_course_member"}
-
-
-def has_token() -> bool:
-    """Whether the learner has a Hugging Face token: in the environment, kept by `hf auth login`, or Colab's secret."""
-    if _home_and_token(dict(os.environ) if _before is None else _before)[1]:
-        return True
-    return bool(_colab_secret())
-
-
-def _colab_secret() -> str:
-    """What a learner keeps as HF_TOKEN under the key at the left of a Colab notebook; empty without, or elsewhere."""
-    if "google.colab" not in sys.modules:
-        return ""
-    try:
-        from google.colab import userdata  # type: ignore[import-not-found]
-
-        return userdata.get("HF_TOKEN") or ""
-    except Exception:  # no such secret, or no leave to read it: each has an error class of its own
-        return ""
-
-
-def _home_and_token(environment: dict[str, str]) -> tuple[Path, str]:
-    """The folder of huggingface_hub, and the token that it would find there or in the environment."""
-    cache_home = Path(environment.get("XDG_CACHE_HOME") or "~/.cache")
-    home = Path(environment.get("HF_HOME") or cache_home / "huggingface").expanduser()
-    if token := environment.get("HF_TOKEN") or environment.get("HUGGING_FACE_HUB_TOKEN"):
-        return home, token
-    try:
-        return home, Path(environment.get("HF_TOKEN_PATH") or home / "token").read_text(encoding="utf-8").strip()
-    except OSError:
-        return home, ""
 
 
 def search(

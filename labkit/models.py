@@ -16,7 +16,7 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from labkit import cache, catalogue, machine, planning
+from labkit import cache, catalogue, hub_settings, machine, network, planning
 from labkit.errors import LabError
 
 # Raise it when `conversion` writes something else, so that old caches are converted again.
@@ -235,10 +235,8 @@ def _in_own_cache(entry: catalogue.Entry) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    from labkit import hub
-
     try:
-        folder = snapshot_download(entry.repo_id, local_files_only=True, allow_patterns=_PATTERNS, **hub.own())
+        folder = snapshot_download(entry.repo_id, local_files_only=True, allow_patterns=_PATTERNS, **hub_settings.own())
     except LocalEntryNotFoundError:
         return None
     return Path(folder) if any(Path(folder).glob("*.safetensors")) else None
@@ -255,8 +253,6 @@ def _from_hub(entry: catalogue.Entry, *, quiet: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
-    from labkit import hub, network
-
     if not network.answers(network.HUB):
         raise LabError(
             f"{entry.title} is not in your Hugging Face cache and the Hub does not answer: connect to the internet, or "
@@ -266,7 +262,9 @@ def _from_hub(entry: catalogue.Entry, *, quiet: bool) -> Path:
     _say(f"Downloading {entry.repo_id} from the Hugging Face Hub (about {size / 1e9:.1f} GB)", quiet)
     try:
         return Path(
-            snapshot_download(entry.repo_id, revision=entry.revision, allow_patterns=_PATTERNS, **hub.own(ask=True))
+            snapshot_download(
+                entry.repo_id, revision=entry.revision, allow_patterns=_PATTERNS, **hub_settings.own(ask=True)
+            )
         )
     except GatedRepoError:
         # Colab keeps nothing of a login beyond the session: its own place for tokens is under the key at the left.

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import work
+from labkit import assets
 from labkit.errors import LabError
 
 SETUP_BYTES = 3_000_000_000  # packages, model and room to unpack them
@@ -60,7 +60,7 @@ def trials(*names: str) -> Iterator[Check]:
 
 def _folder() -> Check:
     """The learners' copies can be written, in a folder that nothing else touches."""
-    folder = work.root()
+    folder = assets.root()
     try:
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=folder):
             pass
@@ -75,8 +75,8 @@ def _folder() -> Check:
 
 def _room() -> Check:
     """Disk for a set-up that is still to come."""
-    free = shutil.disk_usage(work.root()).free
-    there = (work.root() / ".venv").is_dir()
+    free = shutil.disk_usage(assets.root()).free
+    there = (assets.root() / ".venv").is_dir()
     if free < SETUP_BYTES and not there:
         return Check("Room", "problem", f"{free / 1e9:.1f} GB of disk free and the set-up takes 3 GB: make room.")
     return Check("Room", "ok", f"{free / 1e9:.1f} GB of disk free" + (", and the packages are here already" * there))

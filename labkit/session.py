@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labkit import cache, catalogue, compatibility, hub, machine, models, network, planning
+from labkit import cache, catalogue, compatibility, hub, hub_settings, machine, models, network, planning
 from labkit.errors import LabError
 
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
@@ -98,7 +98,7 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
             "huggingface_hub was imported before labkit.start(): restart the kernel, then run this cell first."
         )
     note = ""
-    if mode == "live" and lesson in _WITH_GATEWAY and not hub.has_token():
+    if mode == "live" and lesson in _WITH_GATEWAY and not hub_settings.has_token():
         mode, note = "local", " (providers ask for a Hugging Face token, and there is none)"
     elif mode == "live" and not network.answers(network.HUB):
         mode, note = "local", " (the Hub does not answer)"

@@ -22,11 +22,6 @@ FIRST = "00_start_here.ipynb"
 _RECORD = ".labkit.json"
 
 
-def root() -> Path:
-    """The folder that holds `work/` and `assets/`: the checkout, or for an installed wheel the current folder."""
-    return assets.checkout() or Path.cwd()
-
-
 def copy_lessons(folder: Path) -> list[str]:
     """Bring the copies in `folder` up to date; returns the names of edited copies that are now behind the course."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,12 +73,12 @@ def lab(argv: list[str]) -> int:
     if options.port:
         _require_port(options.port)
     _prepare()
-    folder = root() / "work"
+    folder = assets.root() / "work"
     for name in copy_lessons(folder):
         print(f"The course has a newer {name}; yours is kept (`python lab.py reset {name[:2]}` gives the new one).")
     _quiet_news()
     opened = _lesson_file(options.lesson).name if options.lesson else FIRST
-    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={root()}"]
+    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={assets.root()}"]
     command += [f"--LabApp.default_url=/lab/tree/work/{opened}"]
     command += ["--no-browser"] if options.no_browser else []
     command += [f"--port={options.port}", "--ServerApp.port_retries=0"] if options.port else []
@@ -159,7 +154,7 @@ def reset(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="labkit reset", description="A fresh copy of a lesson; yours is kept aside.")
     parser.add_argument("lesson", help="the lesson's number, for example 05")
     shipped = _lesson_file(parser.parse_args(argv).lesson)
-    folder = root() / "work"
+    folder = assets.root() / "work"
     copy = folder / shipped.name
     if copy.exists():
         number = 1
@@ -198,7 +193,7 @@ def clean(argv: list[str]) -> int:
     if held := _bytes(doomed):
         print(f"{held / 1e6:,.0f} MB are in use and stay: close all notebooks, then run this again.")
     print(f"Deleted: {(size - held) / 1e6:,.0f} MB are free again. The next `python lab.py` fetches the model anew.")
-    for environment in (root() / ".venv", root() / ".venv-colab"):
+    for environment in (assets.root() / ".venv", assets.root() / ".venv-colab"):
         if environment.is_dir():
             print(f"Installed packages are in {environment}: delete that folder too if you are done with the course.")
     return 0

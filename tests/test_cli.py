@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import cli
+from labkit import assets, cli
 
 
 def labkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -50,7 +50,7 @@ def test_a_folder_that_cannot_be_written_is_one_line_too(monkeypatch, tmp_path, 
 
     if place == "a file in the way":
         (tmp_path / "work").write_text("", encoding="utf-8")
-        monkeypatch.setattr(work, "root", lambda: tmp_path)
+        monkeypatch.setattr(assets, "root", lambda: tmp_path)
     else:
         if not Path("/dev/full").exists():
             pytest.skip("needs /dev/full, a device that is always full")
@@ -62,9 +62,7 @@ def test_a_folder_that_cannot_be_written_is_one_line_too(monkeypatch, tmp_path, 
 
 
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
-    from labkit import work
-
-    monkeypatch.setattr(work, "root", lambda: Path("a\0b"))
+    monkeypatch.setattr(assets, "root", lambda: Path("a\0b"))
     with pytest.raises(ValueError):
         cli.main(["reset", "05"])
 

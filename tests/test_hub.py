@@ -124,8 +124,8 @@ def test_a_bigger_models_weights_come_from_the_learners_own_place(learner):
     program = """
 import labkit
 labkit.start("03")
-print(labkit.hub.own())
-from labkit import models
+from labkit import hub_settings, models
+print(hub_settings.own())
 print(models.status("mistral-7b"))
 """
     run = python(program, **learner)
@@ -140,7 +140,8 @@ print(models.status("mistral-7b"))
 
 
 def test_a_program_that_a_lesson_starts_does_not_take_the_courses_place_for_the_learners():
-    inner = "import labkit; labkit.start('03'); print(labkit.hub.own()['endpoint'], labkit.hub.own()['token'])"
+    asks = "from labkit import hub_settings; own = hub_settings.own(); print(own['endpoint'], own['token'])"
+    inner = f"import labkit; labkit.start('03'); {asks}"
     program = f"import labkit, subprocess, sys; labkit.start('03'); subprocess.run([sys.executable, '-c', {inner!r}])"
     assert "https://huggingface.co False" in python(program).stdout
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from labkit import progress
+from labkit import progress, progress_report
 from labkit.errors import LabError
 
 
@@ -38,7 +38,7 @@ def test_finish_says_how_it_went_and_adds_up_the_minutes():
     assert "1 of the 2 exercises" in progress.finish("05", seconds=90)
     progress.finish("05", seconds=90)
     assert progress.load()["lessons"]["05"]["minutes"] == 3.0
-    assert progress.summary()["05"] == {"exercises": 4, "tried": 2, "correct": 1}
+    assert progress_report.summary()["05"] == {"exercises": 4, "tried": 2, "correct": 1}
 
 
 def test_two_processes_lose_nothing():
@@ -87,18 +87,18 @@ def test_a_kill_in_the_middle_leaves_a_readable_file():
 def test_a_teacher_gets_a_table_with_a_chosen_name_only(tmp_path, capsys):
     progress.record("05.1", "correct")
     target = tmp_path / "out.csv"
-    assert progress.progress(["--csv", str(target), "--name", "=cmd"]) == 0
+    assert progress_report.show(["--csv", str(target), "--name", "=cmd"]) == 0
     header, row = target.read_text(encoding="utf-8").splitlines()
     assert header == "name,exercise,status,attempts,last" and row.startswith("'=cmd,05.1,correct,1,")
     with pytest.raises(LabError, match="cannot be written"):
-        progress.progress(["--csv", str(tmp_path / "no" / "such" / "folder.csv")])
+        progress_report.show(["--csv", str(tmp_path / "no" / "such" / "folder.csv")])
 
 
 def test_the_command_shows_a_line_a_lesson(capsys):
     progress.record("00.2", "correct")
-    progress.progress([])
+    progress_report.show([])
     assert "lesson 00  #...  1 of 4 correct, 1 tried" in capsys.readouterr().out
-    progress.progress(["--json"])
+    progress_report.show(["--json"])
     assert json.loads(capsys.readouterr().out)["items"]["00.2"]["attempts"] == 1
 
 
@@ -106,13 +106,13 @@ def test_a_record_from_another_machine_is_merged_and_merging_twice_changes_nothi
     progress.record("05.1", "correct")
     progress.record("05.2", "wrong")
     progress.finish("05", seconds=120)
-    assert progress.progress(["--save", str(tmp_path / "mine.json")]) == 0
+    assert progress_report.show(["--save", str(tmp_path / "mine.json")]) == 0
     progress.file().unlink()  # the other machine
     for status in ("wrong", "wrong"):
         progress.record("05.1", status)
     progress.record("05.3", "correct")
     for _ in range(2):
-        assert progress.progress(["--merge", str(tmp_path / "mine.json")]) == 0
+        assert progress_report.show(["--merge", str(tmp_path / "mine.json")]) == 0
         data = progress.load()
         assert {item: (row["status"], row["attempts"]) for item, row in data["items"].items()} == {
             "05.1": ("correct", 2),

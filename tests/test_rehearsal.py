@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from labkit import cache, doctor, rehearsal, work
+from labkit import assets, cache, doctor, rehearsal
 
 
 def by_name(found) -> dict[str, rehearsal.Check]:
@@ -13,7 +13,7 @@ def by_name(found) -> dict[str, rehearsal.Check]:
 
 
 def test_a_class_is_rehearsed(course_cache, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(work, "root", lambda: tmp_path)
+    monkeypatch.setattr(assets, "root", lambda: tmp_path)
     assert doctor.doctor(["--class"]) == 0
     text = capsys.readouterr().out
     rows = {line.split()[1]: line for line in text.splitlines() if line.startswith(("ok", "note"))}
@@ -25,7 +25,7 @@ def test_a_class_is_rehearsed(course_cache, monkeypatch, tmp_path, capsys):
 
 
 def test_json_has_the_trials_too(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(work, "root", lambda: tmp_path)
+    monkeypatch.setattr(assets, "root", lambda: tmp_path)
     monkeypatch.setattr(rehearsal, "_TRIALS", {"Folder": rehearsal._folder, "Answer": rehearsal._answer})
     doctor.doctor(["--class", "--json"])
     found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
@@ -35,15 +35,15 @@ def test_json_has_the_trials_too(monkeypatch, tmp_path, capsys):
 
 def test_a_folder_that_cannot_be_written_and_one_that_is_synchronized(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(work, "root", lambda: tmp_path / "file")
+    monkeypatch.setattr(assets, "root", lambda: tmp_path / "file")
     assert rehearsal._folder().status == "problem"
     (tmp_path / "OneDrive - School").mkdir()
-    monkeypatch.setattr(work, "root", lambda: tmp_path / "OneDrive - School")
+    monkeypatch.setattr(assets, "root", lambda: tmp_path / "OneDrive - School")
     assert rehearsal._folder().status == "note" and "OneDrive" in rehearsal._folder().message
 
 
 def test_a_full_disk_matters_only_before_the_set_up(monkeypatch, tmp_path):
-    monkeypatch.setattr(work, "root", lambda: tmp_path)
+    monkeypatch.setattr(assets, "root", lambda: tmp_path)
     monkeypatch.setattr(rehearsal, "SETUP_BYTES", 1 << 60)
     assert rehearsal._room().status == "problem"
     (tmp_path / ".venv").mkdir()

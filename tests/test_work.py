@@ -21,7 +21,7 @@ def course(monkeypatch, tmp_path):
     for name in ("00_start_here", "05_running_locally"):
         write_lesson(shipped / f"{name}.ipynb", "1 + 1")
     monkeypatch.setattr(assets, "notebook_dir", lambda: shipped)
-    monkeypatch.setattr(work, "root", lambda: tmp_path)
+    monkeypatch.setattr(assets, "root", lambda: tmp_path)
     return shipped
 
 

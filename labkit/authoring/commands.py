@@ -29,9 +29,9 @@ def lessons(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="labkit lessons", description="List the lessons of the course.")
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args(argv)
-    from labkit import progress
+    from labkit import progress_report
 
-    found, done = listing.lessons(), progress.summary()
+    found, done = listing.lessons(), progress_report.summary()
     if options.json:
         rows = [dataclasses.asdict(lesson) | {"progress": done.get(lesson.number)} for lesson in found]
         print(json.dumps(rows, indent=1, ensure_ascii=False))

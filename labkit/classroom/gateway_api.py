@@ -24,7 +24,7 @@ from starlette.routing import Route
 from labkit.classroom import gateway_answers as answers
 from labkit.classroom import gateway_requests as requests
 from labkit.classroom import providers
-from labkit.classroom.gateway_drills import Drills
+from labkit.classroom.drills import Drills
 from labkit.classroom.gateway_guard import Guard, Mark
 from labkit.classroom.gateway_requests import Refused
 from labkit.classroom.gateway_upstream import Upstream, refusal

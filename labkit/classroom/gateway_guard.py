@@ -6,25 +6,15 @@ Plain ASGI. Knows keys, sizes and connections. Knows nothing of what is asked.
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from typing import Any
+
+from labkit.classroom.middleware import refuse
 
 NOT_A_PROVIDER = "local-gateway; answers come from the course's gateway, not from huggingface.co or a provider"
 KEY_HEADER = "x-labkit-key"
 COURSE_TOKENS = "hf_course_"
 MAX_BODY = 4 << 20
-
-
-async def refuse(send: Any, status: int, sentence: str, headers: dict[str, str] | None = None, **more: Any) -> None:
-    """An error in the forms that clients read: `X-Error-Message`, and JSON with `error`."""
-    body = json.dumps({"error": sentence, **more}).encode()
-    plain = sentence.encode("ascii", "replace").replace(b"\n", b" ")
-    fixed = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    extra = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-    start = {"type": "http.response.start", "status": status, "headers": [*fixed, (b"x-error-message", plain), *extra]}
-    await send(start)
-    await send({"type": "http.response.body", "body": body})
 
 
 class Mark:

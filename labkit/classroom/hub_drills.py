@@ -4,21 +4,20 @@
     list(HfApi().list_models(limit=1))        # comes back until it is answered
     len(hub_drills.seen())                    # 3
 
-The drills themselves are the gateway's (`gateway_drills`). Knows how the Hub is reached, and who may order.
+What a failure is, is in `drills`, as for the gateway. Knows how the Hub is reached, and who may order.
 """
 
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import re
 from dataclasses import asdict
 from typing import Any
 
-from labkit.classroom.gateway_drills import ROUTE, Drill, Drills
-from labkit.classroom.gateway_guard import refuse
+from labkit.classroom.drills import ROUTE, Drill, Drills, ask
 from labkit.classroom.hub_access import TOKENS
+from labkit.classroom.middleware import refuse
 from labkit.errors import LabError
 
 
@@ -51,15 +50,10 @@ def _ask(method: str, body: Any = None) -> Any:
     url = os.environ.get("HF_ENDPOINT", "")
     if not re.fullmatch(r"http://127\.0\.0\.1:\d+", url):
         raise LabError("Drills belong to the course's Hub: they need the local world of a lesson about the Hub.")
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
     try:
-        connection.request(method, ROUTE, json.dumps(body), {"Authorization": f"Bearer {next(iter(TOKENS))}"})
-        answer = connection.getresponse()
-        return json.loads(answer.read())
+        return ask(url, next(iter(TOKENS)), method, body)
     except (OSError, ValueError, http.client.HTTPException) as problem:
         raise LabError(f"The course's Hub did not answer ({problem}): run the set-up cell again.") from None
-    finally:
-        connection.close()
 
 
 class HubDrills(Drills):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 STAND_IN = Path(__file__).parent / "stand_in"
-LOOK = "import google.colab\nfrom labkit import hub\n"
+LOOK = "import google.colab\nfrom labkit import hub_settings\n"
 # What `connect` remembers of the learner, without the service that it starts.
-CONNECTED = LOOK + "import os\nhub._before = {name: os.environ[name] for name in ('HOME', 'HF_HOME')}\n"
+CONNECTED = LOOK + "import os\nhub_settings._before = {name: os.environ[name] for name in ('HOME', 'HF_HOME')}\n"
 
 
 @pytest.fixture
@@ -35,18 +35,21 @@ def python(tmp_path):
 
 def test_a_secret_is_a_token(python):
     for secrets, there in (({"HF_TOKEN": "hf_invented"}, "True"), ({"HF_TOKEN": None}, "False"), ({}, "False")):
-        assert python(LOOK + "print(hub.has_token())", **secrets) == (there, ["HF_TOKEN"])
+        assert python(LOOK + "print(hub_settings.has_token())", **secrets) == (there, ["HF_TOKEN"])
 
 
 def test_a_gated_model_is_fetched_with_the_learners_own_secret(python):
-    program = CONNECTED + "print(hub.own(ask=True)['token'])"
+    program = CONNECTED + "print(hub_settings.own(ask=True)['token'])"
     assert python(program, HF_TOKEN="hf_invented") == ("hf_invented", ["HF_TOKEN"])
     assert python(program) == ("False", ["HF_TOKEN"])
 
 
 def test_looking_into_the_cache_asks_for_no_secret(python):
-    assert python(CONNECTED + "print(hub.own()['token'])", HF_TOKEN="hf_invented") == ("False", [])
+    assert python(CONNECTED + "print(hub_settings.own()['token'])", HF_TOKEN="hf_invented") == ("False", [])
 
 
 def test_elsewhere_there_are_none(python):
-    assert python("from labkit import hub\nprint(hub.has_token())", HF_TOKEN="hf_invented") == ("False", [])
+    assert python("from labkit import hub_settings\nprint(hub_settings.has_token())", HF_TOKEN="hf_invented") == (
+        "False",
+        [],
+    )
