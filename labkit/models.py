@@ -27,7 +27,7 @@ _RECORD = "labkit.json"
 def ensure(name: str | None = None, *, quiet: bool = False) -> Path:
     """The folder of `name`'s safetensors and tokenizer, ready for `from_pretrained`; fetched and converted if needed.
 
-    The first call for the course model downloads 93 MB and computes for half a minute; later ones only look.
+    The first call for the course model downloads 93 MB and computes for a few seconds; later ones only look.
     Raises LabError when the model is unknown, or cannot be fetched, checked or written.
     """
     entry = catalogue.get(name or catalogue.DEFAULT)
@@ -209,7 +209,7 @@ def _check_hash(file: Path, expected: str) -> None:
 def _convert(gguf: Path, folder: Path, entry: catalogue.Entry, *, quiet: bool) -> None:
     weights_bytes = entry.size_bytes("fp32")
     cache.require_space(folder.parent, weights_bytes + 20_000_000, f"Converting {entry.title}")
-    _say(f"Converting it for transformers ({weights_bytes / 1e6:.0f} MB, once, about half a minute)", quiet)
+    _say(f"Converting it for transformers ({weights_bytes / 1e6:.0f} MB, once)", quiet)
     with cache.replacing(folder) as part:
         command = [sys.executable, "-m", "labkit.conversion", str(gguf), str(part)]
         run = subprocess.run(command, capture_output=True, text=True)

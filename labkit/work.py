@@ -7,6 +7,7 @@ conflict with their work. A copy that was not edited is renewed when the course 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -20,6 +21,9 @@ from labkit.errors import LabError
 
 FIRST = "00_start_here.ipynb"
 _RECORD = ".labkit.json"
+# JupyterLab as its own command starts it, but for one package: it takes a second to import, half of all, to check
+# addresses with letters beyond ASCII ("iri") in JSON schemas, and Jupyter's have none. Kernels do not import it.
+_JUPYTERLAB = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyterlab.labapp import main; sys.exit(main())"
 
 
 def copy_lessons(folder: Path) -> list[str]:
@@ -54,13 +58,12 @@ def _read_record(folder: Path) -> dict[str, dict[str, str]]:
 
 def _place(shipped: Path, copy: Path) -> None:
     """Copy a lesson without its stored outputs: a learner who is asked to guess should not see the answer below."""
-    import nbformat
-
-    notebook = nbformat.read(shipped, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    cache.write_atomically(copy, nbformat.writes(notebook))
+    # As JSON: nbformat takes more than a second to import, and the course's own notebooks need no check.
+    notebook = json.loads(shipped.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    cache.write_atomically(copy, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True))
 
 
 def lab(argv: list[str]) -> int:
@@ -70,6 +73,8 @@ def lab(argv: list[str]) -> int:
     parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     parser.add_argument("--port", type=int, help="use this port (default: the first free one from 8888)")
     options, more = parser.parse_known_args(argv)
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise LabError("This Python has no JupyterLab: run `pip install jupyterlab`, or start with `python lab.py`.")
     if options.port:
         _require_port(options.port)
     _prepare()
@@ -78,7 +83,7 @@ def lab(argv: list[str]) -> int:
         print(f"The course has a newer {name}; yours is kept (`python lab.py reset {name[:2]}` gives the new one).")
     _quiet_news()
     opened = _lesson_file(options.lesson).name if options.lesson else FIRST
-    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={assets.root()}"]
+    command = [sys.executable, "-P", "-c", _JUPYTERLAB, f"--ServerApp.root_dir={assets.root()}"]
     command += [f"--LabApp.default_url=/lab/tree/work/{opened}"]
     command += ["--no-browser"] if options.no_browser else []
     command += [f"--port={options.port}", "--ServerApp.port_retries=0"] if options.port else []

@@ -156,13 +156,14 @@ def test_a_killed_conversion_is_done_again(half_cache):
     child = subprocess.Popen(
         [sys.executable, "-c", "from labkit import models; models.ensure(quiet=True)"], start_new_session=True
     )
-    while not list(half_cache.parent.glob(".safetensors.*.part")):
+    # In the middle of the last and longest step: the tokenizer is there, the weights are being written.
+    while not any(file.stat().st_size > 20e6 for file in half_cache.parent.glob(".safetensors.*.part/*/*")):
         assert child.poll() is None
-        time.sleep(0.05)
-    time.sleep(1)
+        time.sleep(0.005)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     assert models.status() == "not converted"
+    assert list(half_cache.parent.glob(".safetensors.*.part/*/tokenizer.json"))
     models.ensure(quiet=True)
     assert models.status(thorough=True) == "ready"
     assert not list(half_cache.parent.glob(".*.part"))

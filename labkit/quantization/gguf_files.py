@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import cache, catalogue, machine, models
+from labkit import cache, catalogue, conversion, machine, models
 from labkit.bars import bar
 from labkit.errors import LabError
 
@@ -33,11 +33,6 @@ IN_NUMPY = ("Q8_0", "Q4_0")
 FALLBACK = {"Q6_K": "Q8_0", "Q5_K": "Q5_1", "Q4_K": "Q5_0", "Q3_K": "Q4_0", "Q2_K": "Q4_0"}
 _ROWS = 2048  # of a tensor in fp32 at a time
 _FILE_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "Q2_K": 10, "Q3_K": 11, "Q4_K": 14, "Q4_K_M": 15, "Q5_K": 16, "Q6_K": 18}
-_NAMES = {
-    **{"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj"},
-    **{"attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"},
-    **{"ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"},
-}
 
 
 def make(file_type: str, target: Path | None = None, *, source: Path | None = None, quiet: bool = False) -> Path:
@@ -95,7 +90,7 @@ def plan(file_type: str, source: Path | None = None) -> pd.DataFrame:
 @functools.lru_cache(maxsize=4)
 def _shapes(file: Path, changed: int) -> tuple[dict[str, list[int]], int]:
     """The tensors of a file, columns first, and its count of layers. Kept, because reading a file takes seconds."""
-    reader = _read(file)
+    reader = conversion.read(file)
     found = {tensor.name: [int(size) for size in tensor.shape] for tensor in reader.tensors}, _layer_count(reader)
     del reader
     machine.give_back()
@@ -168,26 +163,12 @@ def ggml() -> Any | None:
 
 
 def dequantized(file: Path, *, quiet: bool = False) -> dict[str, torch.Tensor]:
-    """The weights of a GGUF in fp32, by the names that transformers gives them in a Llama model.
-
-    llama.cpp keeps the rows of queries and keys in another order, for its way to rotate them: they are put back.
-    """
+    """The weights of a GGUF in fp32, by the names and in the order of rows that transformers wants in a Llama model."""
     import torch
-    from gguf import quants
 
-    reader = _read(file)
-    if reader.fields["general.architecture"].contents() != "llama":
-        raise LabError(f"{file.name} is not a Llama model: this course reads back only those.")
-    heads = reader.fields["llama.attention.head_count"].contents()
-    kv_heads = reader.fields["llama.attention.head_count_kv"].contents()
-    weights = {}
-    for tensor in bar(reader.tensors, f"Reading {file.name}", quiet=quiet):
-        values = torch.from_numpy(quants.dequantize(tensor.data, tensor.tensor_type).copy())
-        if ".attn_q." in tensor.name or ".attn_k." in tensor.name:
-            count = heads if ".attn_q." in tensor.name else kv_heads
-            values = values.reshape(count, -1, 2, values.shape[-1]).transpose(1, 2).reshape(values.shape).contiguous()
-        weights[_transformers_name(tensor.name)] = values
-    return weights
+    reader = conversion.read(file)
+    weights = bar(conversion.weights(reader), f"Reading {file.name}", quiet=quiet, total=len(reader.tensors))
+    return {name: torch.from_numpy(values.copy()) for name, values in weights}
 
 
 def load(file: Path, *, quiet: bool = False) -> Any:
@@ -206,24 +187,6 @@ def load(file: Path, *, quiet: bool = False) -> Any:
     model.load_state_dict(weights, strict=False, assign=True)
     model.tie_weights()
     return model.eval()
-
-
-def _transformers_name(name: str) -> str:
-    if name.startswith("blk."):
-        _, layer, part, kind = name.split(".")
-        return f"model.layers.{layer}.{_NAMES[part]}.{kind}"
-    return {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}.get(
-        name, "lm_head.weight"
-    )
-
-
-def _read(file: Path) -> Any:
-    from gguf import GGUFReader
-
-    try:
-        return GGUFReader(file)
-    except (OSError, ValueError, KeyError, IndexError) as problem:
-        raise LabError(f"{file} cannot be read as GGUF ({problem}): is it whole?") from None
 
 
 def _known(file_type: str) -> None:
@@ -246,7 +209,7 @@ def write(
     import numpy as np
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
 
-    reader = _read(source)
+    reader = conversion.read(source)
     writer = GGUFWriter(part, reader.fields["general.architecture"].contents())
     for field in reader.fields.values():
         if not field.name.startswith("GGUF.") and field.name not in ("general.architecture", "general.file_type"):
