@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from labkit import assets
+from tests.rows import every
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
@@ -52,7 +53,7 @@ def imports(file) -> set[str]:
     return {name for name in found if any(name in layer for layer in LAYERS)}
 
 
-@pytest.mark.parametrize("name", sorted(set().union(*LAYERS)))
+@every(sorted(set().union(*LAYERS)))
 def test_imports_point_down(name):
     place = ROOT / "labkit" / name
     files = list(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
