@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit import assets, cli
+from tests.rows import every
 
 
 def labkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -24,11 +25,18 @@ def test_help_names_every_command():
         assert f"\n  {name} " in run.stdout
 
 
-@pytest.mark.parametrize("command", list(cli.COMMANDS))
-def test_every_command_has_help(command):
-    run = labkit(command, "--help")
-    assert run.returncode == 0, run.stderr
-    assert "usage: labkit " + command in run.stdout
+@every(cli.COMMANDS)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert not end.value.code
+    assert capsys.readouterr().out.startswith(f"usage: labkit {command} ")
+
+
+def test_a_process_ends_with_the_commands_exit_code():
+    run = labkit("clean", "--help")
+    assert run.returncode == 0 and run.stdout.startswith("usage: labkit clean ")
+    assert labkit("clean", "--nonsense").returncode == 2
 
 
 def test_an_unknown_command_offers_the_nearest():

@@ -5,30 +5,31 @@ from __future__ import annotations
 import datetime
 import re
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from labkit import assets, catalogue, licences
 from labkit.errors import LabError
+from tests.rows import every
 
 LICENCES = [licences.get(name) for name in licences.ids()]
 MODELS = list(licences.openness().index)
-FACTS = [pytest.param(fact, id=f"{each.id}:{use}") for each in LICENCES for use, fact in each.uses.items()]
-FACTS += [pytest.param(each.approval, id=f"{each.id}:approved_by_osi") for each in LICENCES]
+FACTS = [(f"{each.id}:{use}", fact) for each in LICENCES for use, fact in each.uses.items()]
+FACTS += [(f"{each.id}:approved_by_osi", each.approval) for each in LICENCES]
 FACTS += [
-    pytest.param(licences.openness_fact(model, aspect), id=f"{model}:{aspect}")
-    for model in MODELS
-    for aspect in licences.ASPECTS
+    (f"{model}:{aspect}", licences.openness_fact(model, aspect)) for model in MODELS for aspect in licences.ASPECTS
 ]
-each_licence = pytest.mark.parametrize("licence", LICENCES, ids=lambda licence: licence.id)
+each_licence = every(LICENCES, lambda licence: licence.id)
 
 GOOD = (assets.path("licences") / "llama2.toml").read_text(encoding="utf-8")
 GOOD_MODELS = assets.path("openness.toml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("fact", FACTS)
-def test_each_fact_says_where_it_was_read(fact):
+@every(FACTS, lambda row: row[0])
+def test_each_fact_says_where_it_was_read(row):
+    fact = row[1]
     assert re.fullmatch(r"https://[\w.-]+\.\w+/\S*", fact.source)
     assert datetime.date(2026, 11, 1) <= fact.seen <= datetime.date.today()
     assert fact.confirmed or fact.note
@@ -61,8 +62,7 @@ def test_only_apache_and_mit_are_approved():
     assert {licence.id for licence in LICENCES if licence.approved_by_osi} == {"apache-2.0", "mit"}
 
 
-@pytest.mark.parametrize(
-    ("licence", "use", "value", "clause"),
+@every(
     [
         ("llama2", "over_700_million_users", "conditional", "section 2"),
         ("llama2", "train_another_model_on_outputs", "no", "1.b.v"),
@@ -79,9 +79,10 @@ def test_only_apache_and_mit_are_approved():
         ("bigscience-bloom-rail-1.0", "commercial_product", "conditional", "paragraphs 2, 4 and 5"),
         ("apache-2.0", "sue_over_patents", "conditional", "section 3"),
         ("mit", "commercial_product", "allowed", "paragraph 1"),
-    ],
+    ]
 )
-def test_well_known_clauses(licence, use, value, clause):
+def test_well_known_clauses(row):
+    licence, use, value, clause = row
     fact = licences.get(licence).uses[use]
     assert fact.value == value and clause in fact.clause
 
@@ -99,7 +100,7 @@ def test_the_table_is_what_the_files_say():
         assert dict(table.loc[licence.id]) == {use: fact.value for use, fact in licence.uses.items()}
 
 
-@pytest.mark.parametrize("use", licences.USES)
+@every(licences.USES)
 def test_an_explanation_says_all_and_that_it_is_no_advice(use):
     for licence in LICENCES:
         fact, text = licence.uses[use], licences.explain(licence.hub_id, use)
@@ -222,8 +223,23 @@ def test_a_broken_openness_file_is_named(tmp_path: Path, old: str, new: str, com
 
 
 def test_the_files_are_read_as_they_are_written():
-    assert licences.load(assets.path("licences", "llama2.toml")) == licences.get("llama2")
-    assert list(tomllib.loads(GOOD_MODELS)) == MODELS
+    for licence in LICENCES:
+        written = tomllib.loads(assets.path("licences", f"{licence.id}.toml").read_text(encoding="utf-8"))
+        read = asdict(licence)
+        assert whole(written.pop("approved_by_osi")) == read.pop("approval")
+        assert {use: whole(parts) for use, parts in written.pop("uses").items()} == read.pop("uses")
+        assert {"id": licence.id, **written} == read
+    written = tomllib.loads(GOOD_MODELS)
+    assert list(written) == MODELS
+    for model, parts in written.items():
+        read = asdict(licences.openness_of(model))
+        assert (model, parts.pop("title")) == (read["name"], read["title"])
+        assert {aspect: whole(fact) for aspect, fact in parts.items()} == read["aspects"]
+
+
+def whole(parts: dict) -> dict:
+    """A fact as its file has it, with the note that may be left out."""
+    return {"note": "", **parts}
 
 
 def test_the_readme_names_every_part():

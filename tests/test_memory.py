@@ -14,6 +14,7 @@ from labkit import catalogue, memory
 from labkit.errors import LabError
 from labkit.families import config_of
 from labkit.memory import Shape
+from tests.rows import every
 
 ENTRIES = catalogue.all()
 SHAPES = {(entry.value("model_type"), entry.shape): entry for entry in ENTRIES}
@@ -40,13 +41,13 @@ def model_of(family: str, shape: Shape, **options):
 # --- parameters
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@every(ENTRIES, lambda entry: entry.name)
 def test_the_counts_of_the_catalogue(entry):
     assert memory.parameter_count(entry.shape) == entry.parameters
     assert memory.active_parameter_count(entry.shape) == entry.active_parameters
 
 
-@pytest.mark.parametrize("entry", SHAPES.values(), ids=lambda entry: entry.name)
+@every(SHAPES.values(), lambda entry: entry.name)
 def test_the_counts_of_transformers(entry):
     """The real architecture at its real size, on the meta device: all shapes, no numbers."""
     import torch

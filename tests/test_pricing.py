@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from labkit import assets, pricing
 from labkit.errors import LabError
 from labkit.pricing import Assumptions, monthly_usd
+from tests.rows import every
 
 EXAMPLE = Assumptions()
 ONE_REQUEST = Assumptions(requests_per_month=1)
 
 
-@pytest.mark.parametrize(
-    ("name", "prices"),
+@every(
     [
         (("openai", "gpt-4"), (30, 60)),
         (("openai", "gpt-4o"), (2.5, 10)),
@@ -29,9 +29,10 @@ ONE_REQUEST = Assumptions(requests_per_month=1)
         (("google", "gemini-2.5-pro"), (1.25, 10)),
         (("huggingface_groq", "openai/gpt-oss-20b"), (0.1, 0.5)),
         (("together", "mistralai/Mixtral-8x7B-Instruct-v0.1"), (0.9, 0.9)),
-    ],
+    ]
 )
-def test_list_prices(name, prices):
+def test_list_prices(row):
+    name, prices = row
     found = pricing.price(*name)
     assert (found.input_usd_per_million_tokens, found.output_usd_per_million_tokens) == pytest.approx(prices)
     assert found.source.startswith("https://") and found.at == pricing.AS_OF

@@ -13,6 +13,7 @@ import pytest
 
 from labkit import assets, project, teaching_data
 from labkit.errors import LabError
+from tests.rows import every
 
 NOTES = ("train", "validation", "test", "template")
 
@@ -39,7 +40,7 @@ def values(split: str) -> dict[str, set]:
     }
 
 
-@pytest.mark.parametrize("split", NOTES)
+@every(NOTES)
 def test_no_value_of_a_split_stands_in_another(split):
     own = values(split)
     for other in set(NOTES) - {split}:
@@ -68,7 +69,7 @@ def test_there_is_enough_of_every_difficulty():
 MONTHS = [datetime.date(2026, month, 1).strftime("%B") for month in range(1, 13)]
 
 
-@pytest.mark.parametrize("split", NOTES)
+@every(NOTES)
 def test_every_answer_is_what_the_note_says(split):
     for row in teaching_data.load("notes", split):
         answer = json.loads(row["answer"])
@@ -110,7 +111,7 @@ def test_general_questions_have_answers():
     assert all(row["answers"] and all(answer.strip() for answer in row["answers"]) for row in rows)
 
 
-@pytest.mark.parametrize("name", teaching_data.names())
+@every(teaching_data.names())
 def test_each_set_has_a_data_sheet(name):
     sheet = teaching_data.sheet(name)
     for said in ("Made by", "CC BY 4.0", "Known limits", "Fields", "Language"):
