@@ -19,7 +19,7 @@ from huggingface_hub import HfApi, errors, hf_hub_download, snapshot_download
 from service_helpers import wait_until
 
 from labkit import catalogue, models
-from labkit.classroom import hub, hub_api, hub_repos, hub_scratch, hub_weights, services
+from labkit.classroom import hub, hub_api, hub_repos, hub_scratch, hub_weights
 
 LEARNER, MEMBER = "hf_course_learner", "hf_course_member"
 SEEDS = {
@@ -332,7 +332,6 @@ def test_the_service_sends_an_unmodified_client_there(course_cache):
     assert run.stdout.split() == [service.url, "learner", str(meta)], run.stderr
     assert hub.local_hub().pid == service.pid
     assert Path(service.environment()["HF_HOME"]).is_relative_to(os.environ["LABKIT_CACHE"])
-    services.leave(service.name)
 
 
 def test_the_command_shows_how_and_ends_with_its_reader(course_cache):

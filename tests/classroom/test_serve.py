@@ -42,7 +42,7 @@ def greeting(command: subprocess.Popen) -> str:
 
 
 @posix
-def test_it_prints_its_address_first_and_leaves_on_ctrl_c():
+def test_it_prints_its_address_first_and_leaves_on_ctrl_c(own_course_cache):
     command = start()
     text = greeting(command)
     url, key = text.splitlines()[0], re.search(r"^key: (\S+)$", text, re.MULTILINE)[1]
@@ -81,7 +81,7 @@ def test_it_joins_the_server_of_a_lesson_and_leaves_it_running():
     assert services.running("model") == service
 
 
-def test_a_taken_port_is_one_sentence():
+def test_a_taken_port_is_one_sentence(own_course_cache):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -92,7 +92,7 @@ def test_a_taken_port_is_one_sentence():
     assert err == f"labkit: Port {port} is in use or not allowed: choose another, or leave out --port.\n"
 
 
-def test_it_ends_when_its_server_is_killed():
+def test_it_ends_when_its_server_is_killed(own_course_cache):
     command = start()
     greeting(command)
     kill(services.running("model").pid)
@@ -110,7 +110,7 @@ def test_help_and_bad_names():
     assert command.returncode == 1 and err.startswith("labkit: ") and err.count("\n") == 1
 
 
-def test_a_killed_command_is_no_user():
+def test_a_killed_command_is_no_user(own_course_cache):
     command = start()
     greeting(command)
     service = services.running("model")

@@ -1,25 +1,14 @@
 """The widgets without a browser: their values set, their buttons clicked, their HTML read."""
 
-import functools
 import threading
 import time
 
 import pytest
 
 import labkit.widgets
-from labkit import local, tokens
+from labkit import tokens
 from labkit.errors import LabError
 from labkit.widgets import base
-
-
-@functools.cache
-def loaded():
-    return local.load(dtype="fp32")
-
-
-@pytest.fixture
-def pair(course_cache):
-    return loaded()
 
 
 def test_token_explorer_follows_the_text(pair):
