@@ -300,15 +300,24 @@ def test_one_gateway_for_all_kernels_and_one_a_destination(own_course_cache, mon
     assert gateway.inference_gateway().pid != forwarding.pid
 
 
-def start(*arguments: str) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(assets.PACKAGE.parent)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "labkit", "gateway", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+@pytest.fixture
+def start():
+    """Starts `labkit gateway`; what still runs after the test is ended."""
+    with contextlib.ExitStack() as started:
+
+        def run(*arguments: str) -> subprocess.Popen:
+            command = subprocess.Popen(
+                [sys.executable, "-m", "labkit", "gateway", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(assets.PACKAGE.parent)},
+            )
+            started.enter_context(command)
+            started.callback(command.kill)
+            return command
+
+        yield run
 
 
 def greeting(command: subprocess.Popen) -> str:
@@ -320,7 +329,7 @@ def greeting(command: subprocess.Popen) -> str:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C cannot be sent to one process of a Windows console")
-def test_the_command_prints_its_address_first(course_cache):
+def test_the_command_prints_its_address_first(course_cache, start):
     command = start()
     text = greeting(command)
     url, key = text.splitlines()[0], re.search(r"^key: (\S+)$", text, re.MULTILINE)[1]
@@ -331,7 +340,7 @@ def test_the_command_prints_its_address_first(course_cache):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C cannot be sent to one process of a Windows console")
-def test_for_a_class_it_wants_the_token(course_cache):
+def test_for_a_class_it_wants_the_token(course_cache, start):
     command = start("--lan")
     text = greeting(command)
     port, token = text.splitlines()[0].rpartition(":")[2], re.search(r"ENDPOINT_KEY=(\S+)", text)[1]
@@ -345,7 +354,7 @@ def test_for_a_class_it_wants_the_token(course_cache):
     assert (command.returncode, err) == (0, "") and "has ended" in out
 
 
-def test_bad_arguments_are_one_sentence():
+def test_bad_arguments_are_one_sentence(start):
     for arguments, sentence in [
         (["--token", "long-enough"], "A class token is for --lan"),
         (["--lan", "--token", "short"], "at least 8 plain characters"),

@@ -174,7 +174,7 @@ def test_clear_does_not_wait_and_what_comes_later_is_dropped(fails):
     say(view, "old")
     began = time.monotonic()
     view.parts["clear"].click()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # the answer would take twice as long
     assert "No messages yet." in view.parts["output"].value
     say(view, "new")
     wait(view)
