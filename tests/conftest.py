@@ -1,11 +1,10 @@
-"""What all tests share: a cache of their own, the course model where one asks for it, a browser, reasons for skipping.
+"""What all tests have: a cache of their own, the course model where one asks for it, a browser, reasons for skipping.
 
 No test reads or writes the learner's cache, but for model weights and torchao, and those only through `course_cache`.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -14,6 +13,17 @@ from pathlib import Path
 import pytest
 
 from labkit import compatibility
+from tests.sharing import (  # noqa: F401  (fixtures)
+    _cache_with_model,
+    _loaded,
+    _nothing_outlives_the_session,
+    _real_places,
+    _unchanged,
+    course_cache,
+    own_course_cache,
+    pair,
+    require_nothing_stays,
+)
 
 # A shell that starts the tests in the background has SIGINT ignored, in all their children too: some tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -22,8 +32,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # What a lesson's set-up cell does, tests that use peft on their own need too.
 compatibility.step_around()
 
-# What the person who runs the tests has set; `_own_cache` takes it away before each test.
-REAL_CACHE = os.environ.get("LABKIT_CACHE")
 OWN_VARIABLES = ("LABKIT_MODE", "LABKIT_MODEL", "LABKIT_ENDPOINT", "LABKIT_ENDPOINT_KEY", "HF_TOKEN")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 
@@ -48,40 +56,15 @@ def _has_gpu() -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test has an empty course cache and none of the learner's settings."""
-    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Every test has an empty course cache, none of the learner's settings, and leaves no service in that cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("LABKIT_CACHE", str(folder))
     for name in OWN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="session")
-def _cache_with_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    from labkit import cache, models
-    from labkit.authoring.workspace import link, unlink
-
-    with pytest.MonkeyPatch.context() as patch:
-        if REAL_CACHE:
-            patch.setenv("LABKIT_CACHE", REAL_CACHE)
-        else:
-            patch.delenv("LABKIT_CACHE", raising=False)
-        if models.status() != "ready":
-            pytest.skip("the course model is not in the cache yet: run `python lab.py setup` once")
-        shared = [cache.subfolder(name) for name in ("models", "environments")]
-    folder = tmp_path_factory.mktemp("course-cache")
-    for place in shared:
-        link(place, folder / place.name)
     yield folder
-    # pytest deletes old temporary folders: it must not find a way into the real one.
-    for place in shared:
-        unlink(folder / place.name)
-
-
-@pytest.fixture
-def course_cache(_cache_with_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A course cache that holds the real model (read it, never write it) and is the session's own in all else."""
-    monkeypatch.setenv("LABKIT_CACHE", str(_cache_with_model))
-    return _cache_with_model
+    if (folder / "services").exists():
+        require_nothing_stays(folder)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Evaluation: the protocol against the library's own loss, the same tokens in two engines, tables that fit together."""
 
-import functools
 import math
 
 import pandas as pd
@@ -9,19 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit import assets, evaluation, local, quantization
+from labkit import assets, evaluation, quantization
 from labkit.errors import LabError
 from labkit.evaluation import losses, results, tasks
-
-
-@functools.cache
-def loaded():
-    return local.load(dtype="fp32")
-
-
-@pytest.fixture
-def pair(course_cache):
-    return loaded()
 
 
 @given(st.integers(2, 60), st.integers(2, 20), st.integers(1, 20))
@@ -235,20 +224,20 @@ def test_the_chart_names_the_front(monkeypatch):
 
 
 @pytest.mark.slow
-def test_files_are_measured_where_they_are(course_cache, tmp_path):
+def test_files_are_measured_where_they_are(pair, own_course_cache, tmp_path):
     """Size, memory, speed and llama.cpp's perplexity, in the form that a class puts together."""
     from labkit import models
     from labkit.classroom import services
 
-    documents = evaluation.course_text(loaded()[1], 112)
+    documents = evaluation.course_text(pair[1], 112)
     found = evaluation.llama_table({"Q4_1": models.gguf_file()}, documents, repeats=2)
     row = evaluation.merge([evaluation.save(found, tmp_path / "mine.csv")]).iloc[0]
     assert row["method"] == "GGUF Q4_1" and row["tokens"] == 105 and row["disk_MB"] == pytest.approx(98.4, abs=0.1)
     assert 100 < row["memory_low"] <= row["memory_MB"] <= row["memory_high"] <= row["peak_MB"] < 600
     assert row["prefill_low"] <= row["prefill_tokens_per_s"] <= row["prefill_high"]
-    expected = evaluation.perplexity(loaded()[0], documents, quiet=True).value
+    expected = evaluation.perplexity(pair[0], documents, quiet=True).value
     assert row["llama_perplexity"] == pytest.approx(expected, rel=0.1)
-    assert not [name for name in (course_cache / "services").glob("model*.json")] or services.running("model") is None
+    assert not services.records.instances(), "it was stopped, or it would take the memory of the next one"
 
 
 def test_the_stored_table_has_every_method():

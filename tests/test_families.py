@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from labkit import catalogue, families, local, memory
+from labkit import catalogue, families, memory
 from labkit.errors import LabError
 
 TEXT = "The lighthouse keeper climbed the stairs and looked at the sea."
@@ -22,32 +22,36 @@ SEEDS = {
 TINY = memory.Shape(1, 8, 2, 2, 4, 8, 8, tied=True)
 
 
-@functools.cache
-def course_model():
-    return local.load(dtype="fp32")
-
-
-@functools.cache
-def upcycled():
-    return families.as_mixtral(course_model()[0])
+upcycled = functools.cache(families.as_mixtral)
 
 
 @pytest.fixture
-def llama(course_cache):
-    return course_model()[0]
+def llama(pair):
+    return pair[0]
 
 
 @pytest.fixture
 def mixtral(llama):
-    return upcycled()
+    return upcycled(llama)
+
+
+@pytest.fixture
+def ids(pair):
+    return pair[1](TEXT, return_tensors="pt")["input_ids"]
+
+
+@pytest.fixture
+def logits(ids):
+    """What a model expects after each token; asked once a model."""
+    return functools.partial(_logits, tuple(ids[0].tolist()))
 
 
 @functools.cache
-def logits(model):
+def _logits(ids, model):
     import torch
 
     with torch.inference_mode():
-        return model(course_model()[1](TEXT, return_tensors="pt")["input_ids"]).logits
+        return model(torch.tensor([ids])).logits
 
 
 def memory_of(*tensors) -> int:
@@ -72,7 +76,7 @@ def test_the_seeds_of_the_course_to_the_last_digit(name):
     assert model.config.max_position_embeddings == entry.context
 
 
-def test_mistral_is_llama_to_the_last_bit_and_shares_its_memory(llama):
+def test_mistral_is_llama_to_the_last_bit_and_shares_its_memory(llama, logits):
     import torch
 
     mistral = families.as_mistral(llama)
@@ -81,7 +85,7 @@ def test_mistral_is_llama_to_the_last_bit_and_shares_its_memory(llama):
     assert memory_of(*llama.parameters(), *mistral.parameters()) == memory_of(*llama.parameters())
 
 
-def test_a_sliding_window_changes_what_far_tokens_see(llama):
+def test_a_sliding_window_changes_what_far_tokens_see(llama, logits):
     import torch
 
     windowed = families.as_mistral(llama, window=4)
@@ -89,12 +93,10 @@ def test_a_sliding_window_changes_what_far_tokens_see(llama):
     assert not torch.allclose(logits(windowed)[:, -1], logits(llama)[:, -1], atol=0.1)
 
 
-def test_an_upcycled_mixtral_answers_as_before(llama, mixtral):
+def test_an_upcycled_mixtral_answers_as_before(llama, mixtral, logits, ids):
     assert type(mixtral).__name__ == "MixtralForCausalLM"
     assert (logits(mixtral) - logits(llama)).abs().max() < 1e-3
-    tokenizer = course_model()[1]
-    ids = tokenizer(TEXT, return_tensors="pt")
-    same = [model.generate(**ids, max_new_tokens=8, do_sample=False)[0].tolist() for model in (llama, mixtral)]
+    same = [model.generate(ids, max_new_tokens=8, do_sample=False)[0].tolist() for model in (llama, mixtral)]
     assert same[0] == same[1]
 
 
@@ -106,7 +108,7 @@ def test_parameters_grow_and_active_ones_do_not_double(llama, mixtral):
 
 
 @pytest.mark.slow
-def test_eight_experts_take_no_more_memory_than_four(llama, mixtral):
+def test_eight_experts_take_no_more_memory_than_four(llama, mixtral, logits):
     eight = families.as_mixtral(llama, experts=8)
     extra = [memory_of(*llama.parameters(), *model.parameters()) for model in (mixtral, eight)]
     assert extra[1] - extra[0] < 1e6  # four more rows in each router
@@ -114,7 +116,7 @@ def test_eight_experts_take_no_more_memory_than_four(llama, mixtral):
 
 
 @pytest.mark.slow
-def test_a_perturbed_layer_is_memory_of_its_own_and_a_trained_router_lowers_the_loss(llama):
+def test_a_perturbed_layer_is_memory_of_its_own_and_a_trained_router_lowers_the_loss(llama, logits, ids):
     import torch
 
     mixtral, before = families.as_mixtral(llama), logits(llama)
@@ -126,7 +128,6 @@ def test_a_perturbed_layer_is_memory_of_its_own_and_a_trained_router_lowers_the_
     assert torch.equal(logits(llama), before)
     assert (logits(mixtral) - before).abs().max() > 0.1
 
-    ids = course_model()[1](TEXT, return_tensors="pt")["input_ids"]
     frozen = {name: value.clone() for name, value in mixtral.named_parameters() if "layers.11." in name}
     losses = families.train_router(mixtral, 12, ids, steps=8)
     assert losses[-1] < losses[0]
@@ -134,8 +135,8 @@ def test_a_perturbed_layer_is_memory_of_its_own_and_a_trained_router_lowers_the_
     assert not any(parameter.requires_grad for parameter in mixtral.parameters())
 
 
-def test_router_choices_are_told_for_each_token(mixtral):
-    table = families.router_choices(mixtral, course_model()[1], "One two three", layers=[0, 29])
+def test_router_choices_are_told_for_each_token(mixtral, pair):
+    table = families.router_choices(mixtral, pair[1], "One two three", layers=[0, 29])
     assert list(table.columns) == ["layer", "position", "token", "experts", "shares"]
     assert table.token.tolist() == ["One", " two", " three"] * 2
     assert all(len(set(chosen)) == 2 and set(chosen) <= set(range(4)) for chosen in table.experts)
@@ -148,7 +149,7 @@ def test_impossible_numbers_of_experts_are_refused(llama, wrong):
         families.as_mixtral(llama, **wrong)
 
 
-def test_what_cannot_be_is_said(llama, mixtral):
+def test_what_cannot_be_is_said(mixtral, pair):
     with pytest.raises(LabError, match="layers 0 to 29"):
         families.perturb(mixtral, 30, scale=1.0)
     with pytest.raises(LabError, match="Only a Llama model"):
@@ -156,4 +157,4 @@ def test_what_cannot_be_is_said(llama, mixtral):
     with pytest.raises(LabError, match="no model"):
         families.config("gpt-4")
     with pytest.raises(LabError, match="no text"):
-        families.router_choices(mixtral, course_model()[1], "")
+        families.router_choices(mixtral, pair[1], "")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from labkit import evaluation, local, models
+from labkit import evaluation, models
 from labkit.classroom import services
 from labkit.classroom.server import model_server
 from labkit.errors import LabError
@@ -65,13 +65,11 @@ def test_what_cannot_be_made_is_said(course_cache, tmp_path, monkeypatch):
 @needs_quantizer
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "apart"), [("Q8_0", 0.15), ("Q4_K_M", 0.15), ("Q2_K", 0.4)])
-def test_both_engines_load_it_and_expect_nearly_the_same(course_cache, kind, apart):
+def test_both_engines_load_it_and_expect_nearly_the_same(pair, kind, apart):
     file = gguf_files.make(kind, quiet=True)
     assert file.stat().st_size == pytest.approx(gguf_files.plan(kind).bytes.sum(), abs=4e6)  # the rest is the tokenizer
     model = gguf_files.load(file)
-    from transformers import AutoTokenizer
-
-    documents = evaluation.course_text(AutoTokenizer.from_pretrained(models.ensure()), 112)
+    documents = evaluation.course_text(pair[1], 112)
     ours = evaluation.token_losses(model, documents)
     service = model_server(file, context=1024)
     theirs = evaluation.llama_losses(service.url, service.key, documents, quiet=True)
@@ -103,9 +101,9 @@ def test_transformers_own_reader_gives_the_same_weights(course_cache):
 
 
 @pytest.mark.slow
-def test_the_shipped_file_reads_as_the_course_model(course_cache):
+def test_the_shipped_file_reads_as_the_course_model(pair):
     """The unquantized side of the comparison: the same perplexity through both ways of loading it."""
-    model, tokenizer = local.load(dtype="fp32")
+    model, tokenizer = pair
     documents = evaluation.course_text(tokenizer, 280)
     expected = evaluation.token_losses(model, documents)
     assert torch.equal(evaluation.token_losses(gguf_files.load(models.gguf_file()), documents), expected)

@@ -15,12 +15,17 @@ import pytest
 
 from labkit.classroom import services
 from labkit.classroom.hub import local_hub
+from tests.sharing import at
+
+# Those that stop a Hub, or ask whether there is one, have `own_course_cache`.
+pytestmark = pytest.mark.usefixtures("course_cache")
 
 
-@pytest.fixture(autouse=True)
-def _no_hub_is_left(course_cache):
-    yield
-    services.stop("hub")
+@pytest.fixture(scope="module", autouse=True)
+def _one_hub(_cache_with_model):
+    """This process uses the Hub of the session as well, so that it stays between the programs."""
+    with at(_cache_with_model):
+        local_hub()
 
 
 @pytest.fixture
@@ -76,14 +81,14 @@ def test_with_the_real_token_the_hub_would_have_refused(learner):
     assert run.returncode != 0 and "401" in run.stderr
 
 
-def test_lessons_without_a_hub_start_none_and_change_nothing(learner):
+def test_lessons_without_a_hub_start_none_and_change_nothing(own_course_cache, learner):
     program = "import labkit, os; labkit.start('05'); print(os.environ['HF_TOKEN'], 'HF_ENDPOINT' in os.environ)"
     run = python(program, **learner)
     assert run.stdout.splitlines()[1] == "hf_real False", run.stderr
     assert services.users("hub") == []
 
 
-def test_a_hub_that_was_killed_comes_back_where_it_was():
+def test_a_hub_that_was_killed_comes_back_where_it_was(own_course_cache):
     program = """
 import labkit
 labkit.start("03")
@@ -99,7 +104,7 @@ print(len(list(HfApi().list_models(limit=2))))
     assert [line for line in run.stdout.splitlines() if line.isdigit()] == ["2", "2"]
 
 
-def test_a_hub_that_moved_is_said_in_a_sentence():
+def test_a_hub_that_moved_is_said_in_a_sentence(own_course_cache):
     program = """
 import labkit, socket
 labkit.start("03")

@@ -60,9 +60,6 @@ def world(_cache_with_model):
             InferenceClient(model=MODEL).chat_completion(QUESTION, max_tokens=1)
             InferenceClient(provider="scaleway").feature_extraction("x", model=MODEL)
             yield gateway
-            services.leave_all()
-            for name in ("model", *(one for one in services.records.instances() if one.startswith("model-"))):
-                services.stop(name)
 
 
 @pytest.fixture(autouse=True)
@@ -307,24 +304,21 @@ def test_a_full_queue_is_a_503_that_says_when_to_come_again(course_cache, monkey
         assert "is full" in str(problem)
 
 
-def test_a_killed_gateway_is_replaced_with_the_next_call(course_cache, world, monkeypatch):
+def test_a_killed_gateway_is_replaced_with_the_next_call(own_course_cache, world, monkeypatch):
     """A real process here, which hands the calls on to the gateway of the other tests."""
     monkeypatch.setenv("LABKIT_ENDPOINT", world.url)
     monkeypatch.setenv("LABKIT_ENDPOINT_KEY", world.key)
     monkeypatch.setattr("labkit.classroom.gateway.inference_gateway", real_gateway)
     monkeypatch.setattr(inference, "_gateway", real_gateway())
     ask = {"messages": QUESTION, "max_tokens": 2, "temperature": 0}
-    try:
-        for call in (
-            lambda: InferenceClient(model=MODEL).chat_completion(**ask),
-            lambda: asyncio.run(AsyncInferenceClient(model=MODEL).chat_completion(**ask)),
-        ):
-            before = inference._gateway
-            assert call().choices
-            kill(before.pid)
-            assert call().choices and inference._gateway.pid != before.pid
-    finally:
-        services.stop(inference._gateway.name)
+    for call in (
+        lambda: InferenceClient(model=MODEL).chat_completion(**ask),
+        lambda: asyncio.run(AsyncInferenceClient(model=MODEL).chat_completion(**ask)),
+    ):
+        before = inference._gateway
+        assert call().choices
+        kill(before.pid)
+        assert call().choices and inference._gateway.pid != before.pid
 
 
 def test_another_model_is_never_answered_for():
@@ -577,7 +571,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize("key", ["", "class-key"])
-def test_no_token_of_the_learner_goes_anywhere(course_cache, tmp_path, key):
+def test_no_token_of_the_learner_goes_anywhere(own_course_cache, tmp_path, key):
     """A real token in the environment, in the file of `hf auth login` and in a netrc: none is sent to anybody.
 
     All that leaves the process is noted; whatever went to another host would meet the proxy, which is a listener.
@@ -597,9 +591,6 @@ def test_no_token_of_the_learner_goes_anywhere(course_cache, tmp_path, key):
         **{"LABKIT_ENDPOINT": endpoint.url, "LABKIT_ENDPOINT_KEY": key, "PYTHONPATH": str(assets.PACKAGE.parent)},
     }
     run = subprocess.run([sys.executable, "-c", LESSON], capture_output=True, text=True, env=environment, timeout=120)
-    for name in services.records.instances():
-        if name.startswith(("hub", "gateway")):
-            services.stop(name)
     proxy.server.shutdown(), endpoint.server.shutdown()
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout.splitlines()[-1])

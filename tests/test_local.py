@@ -1,6 +1,5 @@
 """Loading, chatting and streaming through the real model; what cannot work is said in one sentence, early."""
 
-import functools
 import subprocess
 import sys
 import threading
@@ -13,14 +12,9 @@ from labkit.errors import LabError
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
 
-@functools.cache
-def loaded() -> dict[str, object]:
-    return dict(zip(("model", "tokenizer"), local.load(dtype="fp32"), strict=True))
-
-
 @pytest.fixture
-def pair(course_cache):
-    return loaded()
+def pair(pair):
+    return dict(zip(("model", "tokenizer"), pair, strict=True))
 
 
 def test_load_gives_the_librarys_own_objects(pair):

@@ -82,8 +82,7 @@ def test_a_conversation_holds_instruction_examples_and_message():
 
 
 @pytest.mark.slow
-def test_both_engines_are_asked_the_same(course_cache):
-    from labkit import local
+def test_both_engines_are_asked_the_same(pair):
     from labkit.classroom.server import model_server
 
     rows = [
@@ -92,7 +91,7 @@ def test_both_engines_are_asked_the_same(course_cache):
     ]
     instruction = "Answer with one word and nothing else."
     shots = [{"message": "What is the capital of Spain?", "answer": "Madrid"}]
-    model, tokenizer = local.load(dtype="fp32")
+    model, tokenizer = pair
     score = project.evaluate(model, tokenizer, rows, instruction, shots=shots)
     assert list(score.rows.right) == [True, False] and score.rows.answered[0].strip() == "Paris"
     served, seconds = project.evaluate_server(model_server(), rows, instruction)

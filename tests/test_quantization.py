@@ -1,6 +1,5 @@
 """Quantization by hand: its bounds hold for any numbers, and it agrees with the libraries on the same input."""
 
-import functools
 import importlib.util
 import os
 import subprocess
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from labkit import local, quantization
+from labkit import quantization
 from labkit.errors import LabError
 from labkit.quantization import gguf_files, layouts, methods
 
@@ -22,16 +21,6 @@ NUMBERS = st.floats(-1e6, 1e6, width=32, allow_subnormal=False).filter(lambda x:
 TENSORS = arrays(np.float32, array_shapes(min_dims=1, max_dims=3, max_side=40), elements=NUMBERS).map(torch.from_numpy)
 BLOCKS = st.sampled_from([None, "channel", 1, 7, 32, 64])
 MATRIX = torch.randn(192, 1536, generator=torch.Generator().manual_seed(6)) * 0.1
-
-
-@functools.cache
-def loaded():
-    return local.load(dtype="fp32")
-
-
-@pytest.fixture
-def pair(course_cache):
-    return loaded()
 
 
 def errors(weights, quantized, block):

@@ -1,13 +1,10 @@
 """Our rules are the library's rules: compared with transformers' own processors on random and on real scores."""
 
-import functools
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
-    AutoTokenizer,
     LogitsProcessorList,
     MinPLogitsWarper,
     RepetitionPenaltyLogitsProcessor,
@@ -16,7 +13,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from labkit import local, models, sampling
+from labkit import sampling
 from labkit.errors import LabError
 
 RULES = st.fixed_dictionaries(
@@ -53,14 +50,9 @@ def test_random_scores(seed, scale, rules):
     assert ours.sum().item() == pytest.approx(1, abs=1e-5)
 
 
-@functools.cache
-def model_and_tokenizer():
-    return local.load(dtype="fp32")
-
-
 @pytest.mark.parametrize("rules", [{"top_p": 0.9}, {"min_p": 0.05}, {"top_k": 40, "top_p": 0.95}, {}])
-def test_real_scores(course_cache, rules):
-    logits = sampling.next_logits(*model_and_tokenizer(), "Once upon a time")
+def test_real_scores(pair, rules):
+    logits = sampling.next_logits(*pair, "Once upon a time")
     rules = {"temperature": 0.8, **rules}
     assert torch.allclose(sampling.probabilities(logits, **rules), library(logits, [1], rules), atol=1e-6)
 
@@ -83,20 +75,19 @@ def test_scores_of_several_positions_are_refused():
         sampling.probabilities(torch.zeros(1, 3))
 
 
-def test_next_tokens_ranks_and_marks_what_is_cut(course_cache):
-    table = sampling.next_tokens(*model_and_tokenizer(), "The capital of France is", n=5, top_k=2)
+def test_next_tokens_ranks_and_marks_what_is_cut(pair):
+    table = sampling.next_tokens(*pair, "The capital of France is", n=5, top_k=2)
     assert table.token.iloc[0] == " Paris"
     assert table.probability.is_monotonic_decreasing
     assert (table.drawn > 0).tolist() == [True, True, False, False, False]
     assert table.drawn.sum() == pytest.approx(1)
 
 
-def test_an_empty_prompt_is_refused(course_cache):
+def test_an_empty_prompt_is_refused(pair):
     with pytest.raises(LabError, match="prompt is empty"):
-        sampling.next_tokens(*model_and_tokenizer(), "")
+        sampling.next_tokens(*pair, "")
 
 
-def test_the_tokenizer_alone_is_enough_for_a_table(course_cache):
-    tokenizer = AutoTokenizer.from_pretrained(models.ensure(quiet=True))
-    table = sampling.ranked(torch.arange(49152.0), tokenizer, n=3)
+def test_the_tokenizer_alone_is_enough_for_a_table(pair):
+    table = sampling.ranked(torch.arange(49152.0), pair[1], n=3)
     assert table.id.tolist() == [49151, 49150, 49149]

@@ -1,4 +1,7 @@
-"""What the tests of the local world share: user processes, and the certainty that nothing stays behind."""
+"""What the tests of the local world share: user processes, and Hubs in threads.
+
+Services come from `tests.sharing`: of the session by `course_cache`, of one test by `own_course_cache`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from service_helpers import User, of_this_test, wait_until
-
-from labkit.classroom import services
+from service_helpers import User
 
 
 @pytest.fixture
@@ -25,15 +26,3 @@ def user() -> Iterator[Callable[..., User]]:
         if one.process.poll() is None:
             one.process.kill()
         one.process.communicate()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays(_own_cache: None) -> Iterator[None]:
-    """After the test this process uses no service, and every service that the test started is dead."""
-    yield
-    services.leave_all()
-    services.stop_all()
-    stayed = not wait_until(lambda: not of_this_test(), seconds=10)
-    for process in of_this_test():
-        process.kill()
-    assert not stayed, "a service outlived its test"

@@ -61,17 +61,6 @@ class User:
             self.process.communicate(timeout=30)
 
 
-def of_this_test() -> list[psutil.Process]:
-    """The other processes that have the course cache of this test."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            mine = process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE
-            if not mine and process.environ().get("LABKIT_CACHE") == os.environ["LABKIT_CACHE"]:
-                found.append(process)
-    return found
-
-
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> bool:
     """Whether the condition becomes true; the time limit is for broken code only."""
     deadline = time.monotonic() + seconds

@@ -30,7 +30,14 @@ CHAT = "/v1/chat/completions"
 
 @pytest.fixture
 def url(course_cache):
-    """A gateway of this process; its model server is that of the test."""
+    """A gateway of this process; its model server is that of the session."""
+    with served(application(gateway_upstream.ours(), key=KEY)) as address:
+        yield address
+
+
+@pytest.fixture
+def own_url(own_course_cache):
+    """The same with a model server of this test's own."""
     with served(application(gateway_upstream.ours(), key=KEY)) as address:
         yield address
 
@@ -147,14 +154,14 @@ def test_answers_are_named_after_the_model_that_wrote_them(url):
     assert json.loads(ask(url, "/v1/models", method="GET")[2])["data"][0]["id"] == MODEL
 
 
-def test_a_killed_model_server_is_said_and_replaced(url):
-    ask(url, CHAT, chat_body())
+def test_a_killed_model_server_is_said_and_replaced(own_url):
+    ask(own_url, CHAT, chat_body())
     server = model_server(slots=gateway_upstream.SLOTS, context=gateway_upstream.CONTEXT)
     long = chat_body(max_tokens=2000, ignore_eos=True)
     outcomes: dict[bool, tuple] = {}
 
     def wait_long(stream: bool) -> None:
-        outcomes[stream] = ask(url, CHAT, {**long, "stream": stream})
+        outcomes[stream] = ask(own_url, CHAT, {**long, "stream": stream})
 
     threads = [threading.Thread(target=wait_long, args=(stream,)) for stream in (False, True)]
     for thread in threads:
@@ -168,7 +175,7 @@ def test_a_killed_model_server_is_said_and_replaced(url):
     last = outcomes[True][2].rstrip().split(b"\n\n")[-1]
     said = json.loads(last.removeprefix(b"data: "))
     assert said["error_type"] == "incomplete_generation" and "ended in the middle" in said["error"]
-    assert ask(url, CHAT, chat_body())[0] == 200, "the next call has a new server"
+    assert ask(own_url, CHAT, chat_body())[0] == 200, "the next call has a new server"
 
 
 def test_who_leaves_frees_the_place(url):
@@ -185,7 +192,7 @@ def test_who_leaves_frees_the_place(url):
         assert wait_until(lambda: busy(server) == 0), f"stream={stream}"
 
 
-def test_a_full_queue_says_so_at_once(course_cache):
+def test_a_full_queue_says_so_at_once(own_course_cache):
     upstream = gateway_upstream.ours(slots=1, waiting=2)
     with served(application(upstream, key=KEY)) as url:
         ask(url, CHAT, chat_body())
@@ -270,7 +277,7 @@ def test_an_endpoint_must_be_a_url(url, monkeypatch):
 # --- the service and the command
 
 
-def test_it_ends_after_its_last_user_and_takes_its_model_server_along(course_cache):
+def test_it_ends_after_its_last_user_and_takes_its_model_server_along(own_course_cache):
     service = services.join("gateway", linger=0.2)
     assert ask(service.url, CHAT, chat_body(), key=service.key)[0] == 200
     server = next(services.running(name) for name in services.records.instances() if name.startswith("model-"))
@@ -279,7 +286,7 @@ def test_it_ends_after_its_last_user_and_takes_its_model_server_along(course_cac
     assert wait_until(lambda: gone(service.pid)) and wait_until(lambda: gone(server.pid), seconds=20)
 
 
-def test_one_gateway_for_all_kernels_and_one_a_destination(course_cache, monkeypatch):
+def test_one_gateway_for_all_kernels_and_one_a_destination(own_course_cache, monkeypatch):
     service = gateway.inference_gateway()
     assert gateway.inference_gateway() == service and listens_at(service.pid) == {"127.0.0.1"}
     monkeypatch.setenv("LABKIT_ENDPOINT", service.url)
@@ -293,15 +300,24 @@ def test_one_gateway_for_all_kernels_and_one_a_destination(course_cache, monkeyp
     assert gateway.inference_gateway().pid != forwarding.pid
 
 
-def start(*arguments: str) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(assets.PACKAGE.parent)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "labkit", "gateway", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+@pytest.fixture
+def start():
+    """Starts `labkit gateway`; what still runs after the test is ended."""
+    with contextlib.ExitStack() as started:
+
+        def run(*arguments: str) -> subprocess.Popen:
+            command = subprocess.Popen(
+                [sys.executable, "-m", "labkit", "gateway", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(assets.PACKAGE.parent)},
+            )
+            started.enter_context(command)
+            started.callback(command.kill)
+            return command
+
+        yield run
 
 
 def greeting(command: subprocess.Popen) -> str:
@@ -313,7 +329,7 @@ def greeting(command: subprocess.Popen) -> str:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C cannot be sent to one process of a Windows console")
-def test_the_command_prints_its_address_first(course_cache):
+def test_the_command_prints_its_address_first(course_cache, start):
     command = start()
     text = greeting(command)
     url, key = text.splitlines()[0], re.search(r"^key: (\S+)$", text, re.MULTILINE)[1]
@@ -324,7 +340,7 @@ def test_the_command_prints_its_address_first(course_cache):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C cannot be sent to one process of a Windows console")
-def test_for_a_class_it_wants_the_token(course_cache):
+def test_for_a_class_it_wants_the_token(course_cache, start):
     command = start("--lan")
     text = greeting(command)
     port, token = text.splitlines()[0].rpartition(":")[2], re.search(r"ENDPOINT_KEY=(\S+)", text)[1]
@@ -338,7 +354,7 @@ def test_for_a_class_it_wants_the_token(course_cache):
     assert (command.returncode, err) == (0, "") and "has ended" in out
 
 
-def test_bad_arguments_are_one_sentence():
+def test_bad_arguments_are_one_sentence(start):
     for arguments, sentence in [
         (["--token", "long-enough"], "A class token is for --lan"),
         (["--lan", "--token", "short"], "at least 8 plain characters"),

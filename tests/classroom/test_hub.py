@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,12 +13,11 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-import uvicorn
 from huggingface_hub import HfApi, errors, hf_hub_download, snapshot_download
-from service_helpers import wait_until
+from service_helpers import serving
 
 from labkit import catalogue, models
-from labkit.classroom import hub, hub_api, hub_repos, hub_scratch, hub_weights, services
+from labkit.classroom import hub, hub_api, hub_repos, hub_scratch, hub_weights
 
 LEARNER, MEMBER = "hf_course_learner", "hf_course_member"
 SEEDS = {
@@ -39,14 +37,8 @@ def address(_cache_with_model, tmp_path_factory):
         patch.setenv("LABKIT_CACHE", str(_cache_with_model))
         scratch = hub_scratch.Scratch(tmp_path_factory.mktemp("scratch"))
         app = hub_api.application(hub_repos.repositories(models.ensure(quiet=True)), scratch)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    assert wait_until(lambda: server.started, seconds=20)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with serving(app) as url:
+        yield url
 
 
 @pytest.fixture
@@ -332,7 +324,6 @@ def test_the_service_sends_an_unmodified_client_there(course_cache):
     assert run.stdout.split() == [service.url, "learner", str(meta)], run.stderr
     assert hub.local_hub().pid == service.pid
     assert Path(service.environment()["HF_HOME"]).is_relative_to(os.environ["LABKIT_CACHE"])
-    services.leave(service.name)
 
 
 def test_the_command_shows_how_and_ends_with_its_reader(course_cache):

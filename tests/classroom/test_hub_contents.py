@@ -10,16 +10,13 @@ import json
 import os
 import pickle
 import pickletools
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-import uvicorn
 from huggingface_hub import DatasetCard, HfApi, ModelCard, RepoCard, errors, hf_hub_download, snapshot_download
-from service_helpers import wait_until
+from service_helpers import serving
 
 from labkit import assets, catalogue, memory, models
 from labkit.classroom import hub_api, hub_made, hub_repos, hub_scratch
@@ -45,18 +42,8 @@ def repos(_cache_with_model):
 
 @pytest.fixture(scope="module")
 def address(repos, tmp_path_factory):
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            hub_api.application(repos, hub_scratch.Scratch(tmp_path_factory.mktemp("scratch"))), log_level="warning"
-        )
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    assert wait_until(lambda: server.started, seconds=20)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with serving(hub_api.application(repos, hub_scratch.Scratch(tmp_path_factory.mktemp("scratch")))) as url:
+        yield url
 
 
 @pytest.fixture

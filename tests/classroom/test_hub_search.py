@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-import socket
-import threading
 
 import pytest
-import uvicorn
 from huggingface_hub import HfApi, errors
-from service_helpers import wait_until
+from service_helpers import serving
 
 from labkit.classroom import hub_answers, hub_api, hub_repos, hub_scratch
 from labkit.classroom.hub_files import Repo, text_file
@@ -26,22 +24,14 @@ def repos():
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
     """Serves repositories, with no learner's beside them, and gives a client for them."""
-    running = []
+    with contextlib.ExitStack() as running:
 
-    def start(repos) -> HfApi:
-        empty = hub_scratch.Scratch(tmp_path_factory.mktemp("scratch"))
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(hub_api.application(repos, empty), log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        assert wait_until(lambda: server.started, seconds=20)
-        return HfApi(endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}", token="hf_course_learner")
+        def start(repos) -> HfApi:
+            empty = hub_scratch.Scratch(tmp_path_factory.mktemp("scratch"))
+            url = running.enter_context(serving(hub_api.application(repos, empty)))
+            return HfApi(endpoint=url, token="hf_course_learner")
 
-    yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(10)
+        yield start
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable, Iterator
 
 import pytest
 from service_helpers import gone, kill, wait_until
@@ -22,15 +24,25 @@ pytestmark = pytest.mark.usefixtures("course_cache")
 posix = pytest.mark.skipif(os.name != "posix", reason="Ctrl-C cannot be sent to one process of a Windows console")
 
 
-def start(*arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "labkit", "serve", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(assets.PACKAGE.parent)},
-        start_new_session=os.name == "posix",
-    )
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts `labkit serve`; what still runs after the test is ended, so that it is no user in the next one."""
+    with contextlib.ExitStack() as started:
+
+        def run(*arguments: str) -> subprocess.Popen:
+            command = subprocess.Popen(
+                [sys.executable, "-m", "labkit", "serve", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(assets.PACKAGE.parent)},
+                start_new_session=os.name == "posix",
+            )
+            started.enter_context(command)
+            started.callback(command.kill)
+            return command
+
+        yield run
 
 
 def greeting(command: subprocess.Popen) -> str:
@@ -42,7 +54,7 @@ def greeting(command: subprocess.Popen) -> str:
 
 
 @posix
-def test_it_prints_its_address_first_and_leaves_on_ctrl_c():
+def test_it_prints_its_address_first_and_leaves_on_ctrl_c(own_course_cache, start):
     command = start()
     text = greeting(command)
     url, key = text.splitlines()[0], re.search(r"^key: (\S+)$", text, re.MULTILINE)[1]
@@ -58,19 +70,20 @@ def test_it_prints_its_address_first_and_leaves_on_ctrl_c():
 
 
 @posix
-def test_the_example_it_prints_works():
+def test_the_example_it_prints_works(start):
     command = start()
     text = greeting(command)
     curl = re.search(r"curl (\S+) .*\\\n .*-d '(.*)'$", text, re.MULTILINE)
     key = re.search(r"Bearer (\S+)\"", text)[1]
-    request = urllib.request.Request(curl[1], curl[2].encode(), {"Authorization": f"Bearer {key}"})
+    body = json.dumps(json.loads(curl[2]) | {"max_tokens": 8}).encode()  # an answer, not a whole one
+    request = urllib.request.Request(curl[1], body, {"Authorization": f"Bearer {key}"})
     assert json.load(urllib.request.urlopen(request, timeout=120))["choices"][0]["message"]["content"]
     command.send_signal(signal.SIGINT)
     command.communicate(timeout=60)
 
 
 @posix
-def test_it_joins_the_server_of_a_lesson_and_leaves_it_running():
+def test_it_joins_the_server_of_a_lesson_and_leaves_it_running(start):
     service = model_server()
     command = start()
     text = greeting(command)
@@ -81,7 +94,7 @@ def test_it_joins_the_server_of_a_lesson_and_leaves_it_running():
     assert services.running("model") == service
 
 
-def test_a_taken_port_is_one_sentence():
+def test_a_taken_port_is_one_sentence(own_course_cache, start):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -92,7 +105,7 @@ def test_a_taken_port_is_one_sentence():
     assert err == f"labkit: Port {port} is in use or not allowed: choose another, or leave out --port.\n"
 
 
-def test_it_ends_when_its_server_is_killed():
+def test_it_ends_when_its_server_is_killed(own_course_cache, start):
     command = start()
     greeting(command)
     kill(services.running("model").pid)
@@ -101,7 +114,7 @@ def test_it_ends_when_its_server_is_killed():
     assert err == "labkit: The model server has ended (killed, or out of memory): run `python lab.py serve` again.\n"
 
 
-def test_help_and_bad_names():
+def test_help_and_bad_names(start):
     command = start("--help")
     out, _ = command.communicate(timeout=60)
     assert command.returncode == 0 and "--port" in out and "--model" in out
@@ -110,7 +123,7 @@ def test_help_and_bad_names():
     assert command.returncode == 1 and err.startswith("labkit: ") and err.count("\n") == 1
 
 
-def test_a_killed_command_is_no_user():
+def test_a_killed_command_is_no_user(own_course_cache, start):
     command = start()
     greeting(command)
     service = services.running("model")

@@ -98,7 +98,7 @@ def test_no_other_machine_and_no_web_page_gets_an_answer():
     assert allowed not in ("*", "http://example.org")
 
 
-def test_a_prompt_longer_than_the_context():
+def test_a_prompt_longer_than_the_context(own_course_cache):
     service = model_server(context=256)
     with pytest.raises(urllib.error.HTTPError) as refused:
         chat(service, messages=[{"role": "user", "content": "word " * 500}])
@@ -108,7 +108,7 @@ def test_a_prompt_longer_than_the_context():
     assert chat(service)["usage"]["completion_tokens"] == 8, "it goes on serving others"
 
 
-def test_slots_each_have_the_context_asked_for():
+def test_slots_each_have_the_context_asked_for(own_course_cache):
     service = model_server(context=512, slots=2)
     slots = json.load(ask(service, "/slots"))
     assert [slot["n_ctx"] for slot in slots] == [512, 512]
@@ -131,13 +131,13 @@ def test_embeddings_are_a_server_of_their_own():
         ask(model_server(), "/v1/embeddings", {"input": "a"})
 
 
-def test_the_same_model_by_any_name_is_one_server():
+def test_the_same_model_by_any_name_is_one_server(own_course_cache):
     service = model_server()
     assert model_server("smollm2-135m-instruct") == model_server("SmolLM2-135M-Instruct") == service
     assert service.name == "model" and model_server(context=1024).pid != service.pid
 
 
-def test_a_file_of_ones_own(tmp_path, monkeypatch):
+def test_a_file_of_ones_own(own_course_cache, tmp_path, monkeypatch):
     file = tmp_path / "Mine.gguf"
     file.write_bytes(models.gguf_file().read_bytes())
     service = model_server(file)
@@ -149,7 +149,7 @@ def test_a_file_of_ones_own(tmp_path, monkeypatch):
     assert model_server(file).pid != service.pid, "a file written anew is another model"
 
 
-def test_what_cannot_be_served(tmp_path):
+def test_what_cannot_be_served(own_course_cache, tmp_path):
     with pytest.raises(LabError, match="no model named|unknown|There is no"):
         model_server("smollm3-nothing")
     with pytest.raises(LabError, match=r"nowhere.gguf cannot be read \(No such file or directory\)"):
@@ -168,7 +168,7 @@ def test_what_cannot_be_served(tmp_path):
         model_server(context=8193)
 
 
-def test_a_killed_server_ends_its_requests_and_is_replaced():
+def test_a_killed_server_ends_its_requests_and_is_replaced(own_course_cache):
     before = model_server()
     outcome: list[BaseException] = []
 
@@ -192,7 +192,7 @@ def test_a_killed_server_ends_its_requests_and_is_replaced():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no polite signal")
-def test_sigterm_ends_it_in_the_middle_of_a_request():
+def test_sigterm_ends_it_in_the_middle_of_a_request(own_course_cache):
     service = model_server()
     body = {"messages": QUESTION, "max_tokens": 5000, "ignore_eos": True, "stream": True}
     with ask(service, "/v1/chat/completions", body) as answer:
@@ -202,7 +202,7 @@ def test_sigterm_ends_it_in_the_middle_of_a_request():
     assert services.running("model") is None
 
 
-def test_it_ends_after_its_last_user():
+def test_it_ends_after_its_last_user(own_course_cache):
     service = services.join("model", linger=0.2)
     services.leave(service.name)
     assert wait_until(lambda: gone(service.pid))

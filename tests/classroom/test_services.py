@@ -163,7 +163,7 @@ def test_a_lease_of_a_reused_pid_does_not_count():
 
 
 def test_it_ends_when_its_state_file_is_deleted():
-    service = services.join("dummy")
+    service = services.join("dummy", linger=0.2)  # which looks often
     records.file("dummy", "json").unlink()
     assert wait_until(lambda: gone(service.pid))
 
@@ -258,7 +258,7 @@ def test_another_version_is_replaced():
     ],
 )
 def test_a_broken_state_file_is_replaced(rubbish):
-    before = services.join("dummy")
+    before = services.join("dummy", linger=0.2)  # which looks often
     records.file("dummy", "json").write_text(rubbish, encoding="utf-8")
     after = services.join("dummy")
     assert after.pid != before.pid and get(after, "/x", after.key)[0] == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import urllib.request
 
@@ -13,6 +12,7 @@ import torch
 from labkit import finetuning, local, models, teaching_data
 from labkit.errors import LabError
 from labkit.finetuning import adapters
+from tests.sharing import at
 
 
 def filled(model, seed, scale=0.2):
@@ -89,10 +89,11 @@ def ask(url: str, key: str, messages: list[dict[str, str]]) -> str:
         return json.load(answer)["choices"][0]["message"]["content"]
 
 
-@functools.cache
-def merged_course_model():
-    """The course model with random numbers from an adapter in its weights: the file must hold them too."""
-    model, tokenizer = local.load(dtype="fp32")
+@pytest.fixture(scope="module")
+def merged_course_model(_cache_with_model):
+    """A course model of this module's own with random numbers from an adapter in it: the file must hold them too."""
+    with at(_cache_with_model):
+        model, tokenizer = local.load(dtype="fp32")
     weight = model.model.layers[3].self_attn.q_proj.weight
     before = weight.detach().clone()
     merged = filled(adapters.with_adapter(model), seed=1, scale=0.02).merge_and_unload()
@@ -101,20 +102,22 @@ def merged_course_model():
 
 
 @pytest.mark.parametrize(("file_type", "bytes_a_weight", "tolerance"), [("F16", 2, 6e-4), ("Q8_0", 1.0625, 1e-2)])
-def test_the_file_holds_the_merged_weights(course_cache, tmp_path, file_type, bytes_a_weight, tolerance):
-    merged, _ = merged_course_model()
+def test_the_file_holds_the_merged_weights(
+    course_cache, merged_course_model, tmp_path, file_type, bytes_a_weight, tolerance
+):
+    merged, _ = merged_course_model
     file = finetuning.to_gguf(merged, tmp_path / "merged.gguf", file_type=file_type)
     assert file.stat().st_size / merged.num_parameters() == pytest.approx(bytes_a_weight, rel=0.02)
     assert_same_weights(file, merged, tolerance)
 
 
 @pytest.mark.slow
-def test_the_merged_model_answers_the_same_in_llama_cpp(course_cache, tmp_path):
+def test_the_merged_model_answers_the_same_in_llama_cpp(course_cache, merged_course_model, tmp_path):
     """With examples in the conversation the course model is sure of each token, so rounding decides nothing."""
     from labkit.classroom import services
     from labkit.classroom.server import model_server
 
-    merged, tokenizer = merged_course_model()
+    merged, tokenizer = merged_course_model
     file = finetuning.to_gguf(merged, tmp_path / "merged.gguf")
     shots = [m for row in teaching_data.load("notes", "train")[:4] for m in finetuning.messages(row)[1:]]
     rows = [row for row in teaching_data.load("notes", "train")[4:12] if row["level"] != "hard"][:4]

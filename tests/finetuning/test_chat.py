@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 import tiny
 import torch
 
-from labkit import finetuning, models, teaching_data
+from labkit import finetuning, teaching_data
 from labkit.errors import LabError
 from labkit.finetuning import chat
 
@@ -18,16 +16,9 @@ MARKED = """{% for message in messages %}{{'<|im_start|>' + message['role'] + '\
 %}{{message['content'] + '<|im_end|>' + '\n'}}{% endif %}{% endfor %}"""
 
 
-@functools.cache
-def loaded():
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(models.ensure())
-
-
 @pytest.fixture
-def tokenizer(course_cache):
-    return loaded()
+def tokenizer(pair):
+    return pair[1]
 
 
 def rows(count=6):

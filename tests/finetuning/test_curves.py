@@ -84,12 +84,8 @@ def test_a_failing_run_is_told_in_one_sentence():
         bench._child("seed", "x")
 
 
-def test_the_lessons_run_has_the_steps_that_it_says(course_cache):
-    from transformers import AutoTokenizer
-
-    from labkit import models
-
-    examples = lesson.examples("train", AutoTokenizer.from_pretrained(models.ensure()), lesson.NOTES)
+def test_the_lessons_run_has_the_steps_that_it_says(pair):
+    examples = lesson.examples("train", pair[1], lesson.NOTES)
     assert len(examples) == lesson.NOTES
     assert math.prod([lesson.SETTINGS.batch, lesson.SETTINGS.accumulation]) == 2
     assert max(len(one["input_ids"]) for one in examples) < 90, "longer notes would cost memory and time"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 
 import pytest
@@ -10,16 +9,6 @@ import pytest
 from labkit import finetuning, local, teaching_data
 from labkit.errors import LabError
 from labkit.finetuning import scoring
-
-
-@functools.cache
-def loaded():
-    return local.load(dtype="fp32")
-
-
-@pytest.fixture
-def course_model(course_cache):
-    return loaded()
 
 
 def rows(count, split="test"):
@@ -87,8 +76,8 @@ def test_accepted_answers_stand_as_words(accepted, text, right):
 
 
 @pytest.mark.slow
-def test_before_training_few_notes_are_exact_and_examples_help(course_model):
-    model, tokenizer = course_model
+def test_before_training_few_notes_are_exact_and_examples_help(pair):
+    model, tokenizer = pair
     notes = rows(8)
     plain = finetuning.exact_match(model, tokenizer, notes)
     asked = finetuning.exact_match(model, tokenizer, notes, instruction=finetuning.FULL_INSTRUCTION)
@@ -102,8 +91,8 @@ def test_before_training_few_notes_are_exact_and_examples_help(course_model):
 
 
 @pytest.mark.slow
-def test_batches_do_not_change_answers_and_keep_their_order(course_model):
-    model, tokenizer = course_model
+def test_batches_do_not_change_answers_and_keep_their_order(pair):
+    model, tokenizer = pair
     questions = ["What is the capital of France?", "What is frozen water called?", "How many days are there in a week?"]
     conversations = [[{"role": "user", "content": text}] for text in questions]
     alone = [local.chat(c, model=model, tokenizer=tokenizer, max_new_tokens=12) for c in conversations]
@@ -112,9 +101,9 @@ def test_batches_do_not_change_answers_and_keep_their_order(course_model):
 
 
 @pytest.mark.slow
-def test_reading_says_what_writing_would(course_model):
+def test_reading_says_what_writing_would(pair):
     """The model's own greedy answers are reproduced; the same answers with one letter changed are not."""
-    model, tokenizer = course_model
+    model, tokenizer = pair
     notes = rows(4)
     conversations = [finetuning.messages({"note": row["note"]}) for row in notes]
     written = finetuning.answers(model, tokenizer, conversations, new_tokens=60, batch=2)
@@ -127,8 +116,8 @@ def test_reading_says_what_writing_would(course_model):
 
 
 @pytest.mark.slow
-def test_general_questions_are_partly_answered(course_model):
-    model, tokenizer = course_model
+def test_general_questions_are_partly_answered(pair):
+    model, tokenizer = pair
     score = finetuning.general(model, tokenizer, teaching_data.load("general", "test")[:10])
     assert 3 <= score.correct <= 10
     assert json.loads(score.rows.to_json())["wanted"]["0"] == "Paris"

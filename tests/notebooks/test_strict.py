@@ -151,7 +151,6 @@ def test_lax_runs_without_comparing(stored, strict_pytest):
 
 @pytest.mark.slow
 def test_two_workers_agree_with_one(stored, strict_pytest, tmp_path):
-    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     stored("one.ipynb", "x = 1\nprint(x)", "print(x + 1)")
     stored("two.ipynb", "y = 1\nprint(y)", "print(y + 1)")
     done = strict_pytest("-n", "2", "--dist", "loadfile", tmp_path)

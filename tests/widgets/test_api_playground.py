@@ -12,13 +12,12 @@ import sys
 
 import pytest
 
-from labkit.classroom import services
-
 PROGRAM = """
 import json, threading, time
 import labkit, labkit.widgets
 from labkit.classroom import gateway_drills as drills
 lab = labkit.start("04")
+drills.clear()  # the gateway is that of the session
 from huggingface_hub import InferenceClient
 seen = {}
 client = InferenceClient(provider="auto")
@@ -65,9 +64,6 @@ print(json.dumps(seen))
 def seen(_cache_with_model):
     environment = {**os.environ, "LABKIT_CACHE": str(_cache_with_model), "PYTHONUTF8": "1"}
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, timeout=240)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LABKIT_CACHE", str(_cache_with_model))
-        services.stop_all()
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout.splitlines()[-1])
 

@@ -137,8 +137,8 @@ def test_an_empty_prompt_asks_nobody_and_two_are_needed():
     assert repr(view) == "<Blind arena: run this cell to use it>"
 
 
-def test_the_real_model_answers_on_both_sides(course_cache):
-    model, tokenizer = local.load(dtype="fp32")
+def test_the_real_model_answers_on_both_sides(pair):
+    model, tokenizer = pair
     greedy = functools.partial(local.stream, model=model, tokenizer=tokenizer, max_new_tokens=12)
     view = labkit.widgets.arena({"greedy": greedy, "warm": functools.partial(greedy, temperature=1.0, seed=1)})
     view.parts["prompt"].value = "What is the capital of France?"

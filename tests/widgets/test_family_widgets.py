@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import re
 
 import pytest
 
 import labkit.widgets
-from labkit import families, local, planning
-
-
-@functools.cache
-def mixture():
-    model, tokenizer = local.load(dtype="fp32")
-    return families.as_mixtral(model), tokenizer
+from labkit import families, planning
 
 
 def test_the_planner_shows_the_table():
@@ -44,8 +37,8 @@ def test_the_planner_asks_this_machine():
 
 
 @pytest.mark.slow
-def test_the_router_view_shows_the_choices(course_cache):
-    mixtral, tokenizer = mixture()
+def test_the_router_view_shows_the_choices(pair):
+    mixtral, tokenizer = families.as_mixtral(pair[0]), pair[1]
     view = labkit.widgets.router_view(mixtral, tokenizer, "one <b>two</b>")
     table = families.router_choices(mixtral, tokenizer, "one <b>two</b>")
     first = view.parts["output"].value

@@ -1,25 +1,14 @@
 """The widgets without a browser: their values set, their buttons clicked, their HTML read."""
 
-import functools
 import threading
 import time
 
 import pytest
 
 import labkit.widgets
-from labkit import local, tokens
+from labkit import tokens
 from labkit.errors import LabError
 from labkit.widgets import base
-
-
-@functools.cache
-def loaded():
-    return local.load(dtype="fp32")
-
-
-@pytest.fixture
-def pair(course_cache):
-    return loaded()
 
 
 def test_token_explorer_follows_the_text(pair):
@@ -185,7 +174,7 @@ def test_clear_does_not_wait_and_what_comes_later_is_dropped(fails):
     say(view, "old")
     began = time.monotonic()
     view.parts["clear"].click()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # the answer would take twice as long
     assert "No messages yet." in view.parts["output"].value
     say(view, "new")
     wait(view)
