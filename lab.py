@@ -3,8 +3,10 @@
 
 Standard library only, and it parses on any Python 3, so that an old one gets a sentence and not a syntax error.
 It makes .venv beside itself, installs the course there, and hands every command over to `python -m labkit`.
+uv installs, in a fifth of pip's time; it is told all that pip was told, and where it does not do, pip installs.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -26,6 +28,7 @@ OLDEST, NEWEST = (3, 11), (3, 14)
 TORCH = "2.13.0"  # the newest version with a CPU build that the stored outputs were made with
 TORCH_OLDEST = (2, 11)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+UV = "0.13.9"
 NEEDED_BYTES = 3000000000
 # What a command needs beyond the course.
 EXTRAS = {"test": ["test", "site", "demos", "platforms"], "site": ["site"], "demos": ["demos"]}
@@ -43,13 +46,62 @@ site, demos, run, lint.
   --offline FOLDER         install from a folder of wheels that `fetch` has filled, without internet
 """
 
+# pip's settings in uv's words. An index may hold a password, so it goes by a variable: options are seen by others.
+UV_VARIABLES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+    "retries": "UV_HTTP_RETRIES",
+    "client-cert": "SSL_CLIENT_CERT",
+}
+UV_LISTS = {
+    "constraint": "--constraint",
+    "build-constraint": "--build-constraint",
+    "trusted-host": "--allow-insecure-host",
+    "find-links": "--find-links",
+}
+UV_SWITCHES = {
+    "no-index": "--no-index",
+    "pre": "--prerelease=allow",
+    "no-cache-dir": "--no-cache",
+    "no-build-isolation": "--no-build-isolation",
+}
+# These change nothing in what is installed.
+HARMLESS = """
+    break-system-packages cache-dir compile config-file debug disable-pip-version-check exists-action log no-color
+    no-compile no-input no-python-version-warning no-warn-conflicts no-warn-script-location progress-bar quiet
+    require-virtualenv root-user-action use-feature verbose
+"""
+# Of uv's own variables only those about this machine are kept: pip's settings decide where packages come from.
+UV_KEPT = ("UV_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE", "UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_INSTALLS")
+# Of pip's log: thousands of lines that say which files of an index do not matter.
+NOISE = ("Skipping link", "Found link", "Link requires a different", "Given no hashes", "changing mode of")
+
 
 class Stop(Exception):
     """A reason to end, in one sentence for the learner."""
 
+    complaints = ()  # what the program said
+
+    def last_word(self):
+        return ([line.strip() for line in self.complaints if line.strip()] or ["no reason given"])[-1]
+
 
 class Missing(Stop):
     """The index was reached, and has no such package for this machine."""
+
+
+class Blocked(Stop):
+    """The disk is full or may not be written: another try, by whatever means, would end the same."""
+
+
+class Unknown(Stop):
+    """A reason that nobody has put into a sentence yet: what the program said is shown."""
+
+
+class WithoutUv(Exception):
+    """Why pip installs and not uv."""
 
 
 def main(arguments):
@@ -139,6 +191,8 @@ def check_machine():
 def child_environment(offline):
     """The environment of everything that is started here: no leftovers of another Python, UTF-8, the offline folder."""
     dropped = ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET")
+    # uv leaves compiling to the first import: 4 seconds, once. Forbidden, it would cost them at every start.
+    dropped += ("PYTHONDONTWRITEBYTECODE",)
     environment = {
         key: value for key, value in os.environ.items() if key not in dropped and not key.startswith("CONDA_")
     }
@@ -190,20 +244,23 @@ class Lock:
 
 def set_up(environment, extras):
     """Bring .venv up to date, doing only what is missing. The stamp is written last, so a killed run is done again."""
-    if not works(environment):
-        make_venv(environment)
+    usable = works(environment)
     wanted = fingerprint()
-    stamp = read_stamp()
+    stamp = read_stamp() if usable else {}
     have = stamp.get("extras", []) if stamp.get("wanted") == wanted else []
     if set(extras) <= set(have):
         return
     extras = sorted(set(extras) | set(have))
-    install_torch(environment)
+    write(LOG, "%s, Python %s\n" % (platform.platform(), platform.python_version()))
+    if not usable:
+        make_venv(environment)
+    install = Installer(environment)
+    install_torch(environment, install)
     step(3, "Installing the course (about 165 MB to download the first time)")
     version = installed_torch(environment)
     constraint = os.path.join(VENV, "constraint.txt")
     write(constraint, "torch==%s\n" % version if version else "")
-    pip(environment, ["-c", constraint, "-e", "%s[%s]" % (ROOT, ",".join(extras))])
+    install(["-c", constraint, "-e", ".[%s]" % ",".join(extras)])
     write(STAMP, json.dumps({"wanted": wanted, "extras": extras}))
 
 
@@ -259,7 +316,7 @@ def make_venv(environment):
     write(HOME, ROOT)
     # Inside an activated .venv that is being replaced, its own Python is gone by now: the one beneath it does the work.
     program = getattr(sys, "_base_executable", None) or sys.executable
-    run([program, "-m", "venv", VENV], environment, "making .venv")
+    insist(attempt([program, "-m", "venv", VENV], environment, "making .venv"))
 
 
 def fingerprint():
@@ -292,24 +349,24 @@ def installed_torch(environment):
     return version if found and (int(found.group(1)), int(found.group(2))) >= TORCH_OLDEST else None
 
 
-def install_torch(environment):
+def install_torch(environment, install):
     """PyTorch first, so that nothing pulls gigabytes of CUDA onto a machine that has no use for them."""
     if installed_torch(environment):
         return
     general = ["torch>=%d.%d" % TORCH_OLDEST]
     if not wants_cpu_build():
         step(2, "Installing PyTorch")
-        pip(environment, general)
+        install(general)
         return
     step(2, "Installing PyTorch (CPU build, about 190 MB)")
     index = []
     if "PIP_NO_INDEX" not in environment and answers(TORCH_CPU_INDEX + "/torch/"):
         index = ["--extra-index-url", TORCH_CPU_INDEX]
     try:
-        pip(environment, index + ["--only-binary=:all:", "torch==%s+cpu" % TORCH])
+        install(index + ["--only-binary=:all:", "torch==%s+cpu" % TORCH])
     except Missing:
         print("      No CPU build can be had here: installing the general one, with its CUDA packages (several GB).")
-        pip(environment, general)
+        install(general)
 
 
 def wants_cpu_build():
@@ -337,16 +394,131 @@ def answers(address):
         return False
 
 
-def pip(environment, arguments):
-    # On a terminal pip shows its progress bars; in a log file they would be noise.
-    calm = [] if sys.stdout.isatty() else ["--quiet", "--progress-bar", "off"]
-    command = [python(), "-m", "pip", "install", "--no-warn-script-location", "--log", LOG] + calm + arguments
-    run(command, environment, "installing")
+class Installer:
+    """Installs packages into .venv with uv, or with pip where uv cannot be had, or could not; then a line says why."""
+
+    def __init__(self, environment):
+        self.environment = environment
+        self.uv = None
+        try:
+            options, variables = for_uv(pip_settings(environment), environment)
+            self.bring_uv()
+            self.uv = [python(), "-m", "uv", "pip", "install", "--python", python()] + options
+            self.uv_environment = one_disk([python(), "-m", "uv"], variables)
+        except WithoutUv as reason:
+            print("      %s: pip installs, which takes minutes longer." % reason, flush=True)
+
+    def __call__(self, arguments):
+        if self.uv:
+            reason = attempt(self.uv + arguments, self.uv_environment, "installing", on_a_terminal())
+            if reason is None:
+                return
+            if isinstance(reason, Blocked):
+                raise reason
+            print("      uv could not (%s): pip tries." % reason.last_word(), flush=True)
+        insist(self.pip(arguments))
+
+    def bring_uv(self):
+        reason = self.pip(["--only-binary=:all:", "uv==" + UV])
+        if isinstance(reason, (Missing, Unknown)):
+            raise WithoutUv("There is no uv %s where the packages come from" % UV)
+        insist(reason)
+
+    def pip(self, arguments):
+        # On a terminal pip shows its progress bars; in a log file they would be noise.
+        calm = [] if on_a_terminal() else ["--quiet", "--progress-bar", "off"]
+        command = [python(), "-m", "pip", "install", "--no-warn-script-location", "--log", LOG] + calm + arguments
+        return attempt(command, self.environment, "installing")
 
 
-def run(command, environment, doing):
-    """Run a command, its progress on the screen and its complaints in the log; turn a failure into one sentence."""
+def pip_settings(environment):
+    """What pip was told about installing, by PIP_* variables and its configuration files, as it merges them itself."""
+    answer = subprocess.run(
+        [python(), "-m", "pip", "config", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(environment, PIP_QUIET="0"),
+        encoding="utf-8",
+    )
+    if answer.returncode != 0:
+        raise WithoutUv("pip's configuration cannot be read")
+    sections = {"global": {}, "install": {}, ":env:": {}}
+    for line in answer.stdout.splitlines():  # such as global.index-url='https://...'
+        name, _, value = line.partition("=")
+        section, _, key = name.rpartition(".")
+        if section in sections:
+            sections[section][key] = ast.literal_eval(value)
+    return dict(sections["global"], **dict(sections["install"], **sections[":env:"]))
+
+
+def for_uv(settings, environment):
+    """The options and the environment that tell uv what `settings` told pip."""
+    options = ["--no-config", "--no-python-downloads", "--index-strategy=unsafe-best-match"]
+    variables = {key: value for key, value in environment.items() if not key.startswith("UV_") or key in UV_KEPT}
+    variables["UV_SYSTEM_CERTS"] = "1"  # as pip does, which is how a company's own certificates are found
+    certificates = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
+    for key, value in sorted(settings.items()):
+        off = value.strip().lower() in ("", "0", "no", "false", "off", "n", "f")
+        if key in HARMLESS.split() or (off and key not in UV_VARIABLES) or not value.strip():
+            continue
+        if key in UV_VARIABLES:
+            variables[UV_VARIABLES[key]] = " ".join(value.split())
+        elif key in UV_LISTS:
+            options += [part for item in value.split() if there(item) for part in (UV_LISTS[key], home(item))]
+        elif key in UV_SWITCHES:
+            options.append(UV_SWITCHES[key])
+        elif key == "proxy":
+            address = value if "://" in value else "http://" + value
+            variables.update({name: address for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")})
+        elif key == "keyring-provider":
+            variables["UV_KEYRING_PROVIDER"] = "subprocess" if value == "subprocess" else "disabled"
+        elif key == "cert":
+            certificates = value
+        else:
+            raise WithoutUv("pip's setting `%s` has no counterpart in uv" % key)
+    if certificates:
+        certificates = home(certificates)
+        variables["SSL_CERT_DIR" if os.path.isdir(certificates) else "SSL_CERT_FILE"] = certificates
+    if "--no-index" in options:  # pip looks at no index then; uv would complain of two wishes
+        variables = {key: value for key, value in variables.items() if key not in ("UV_DEFAULT_INDEX", "UV_INDEX")}
+    return options, variables
+
+
+def home(path):
+    return os.path.expanduser(path) if path.startswith("~") else path
+
+
+def there(item):
+    """Whether a folder or file is there: pip goes on without a missing folder of wheels, and uv would not."""
+    return not os.path.isabs(home(item)) or os.path.exists(home(item))
+
+
+def one_disk(uv, variables):
+    """uv links files out of its cache. Where .venv is on another disk it copies, and would warn of that each time."""
+    answer = subprocess.run(uv + ["cache", "dir"], stdout=subprocess.PIPE, env=variables, encoding="utf-8")
+    folder = answer.stdout.strip() or ROOT
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    if os.stat(folder).st_dev != os.stat(VENV).st_dev:
+        variables.setdefault("UV_LINK_MODE", "copy")
+    return variables
+
+
+def on_a_terminal():
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def attempt(command, environment, doing, shown=False):
+    """Run a command, its progress on the screen and its complaints in the log; a failure is returned as a sentence.
+
+    uv's bars and complaints are one stream: with `shown` it is on the screen, and what failed is run again for the log.
+    """
+    with open(LOG, encoding="utf-8", errors="replace") as file:
+        earlier = file.read() + "\n$ %s\n" % " ".join(command)
     write(LOG, "")
+    if shown and subprocess.call(command, env=environment, cwd=ROOT) == 0:
+        write(LOG, earlier)
+        return None
     process = subprocess.Popen(
         command,
         env=environment,
@@ -357,24 +529,33 @@ def run(command, environment, doing):
         errors="replace",
     )
     complaints = [line.rstrip() for line in process.stderr]
-    if process.wait() == 0:
-        return
-    with open(LOG, encoding="utf-8", errors="replace") as log:
-        # Of all that pip's own log tells, only this is missing on the screen: an address that gave no answer.
-        silent = [line for line in log if "Could not fetch URL" in line and ("onnection" in line or "imed out" in line)]
-    with open(LOG, "a", encoding="utf-8", errors="replace") as log:
-        log.write("\n".join(complaints) + "\n")
+    code = process.wait()
+    with open(LOG, encoding="utf-8", errors="replace") as file:
+        log = [line for line in file if not any(sign in line for sign in NOISE)]
+    write(LOG, earlier + "".join(log) + "\n".join(complaints) + "\n")
+    if code == 0:
+        return None
+    # Of all that pip's own log tells, only this is missing on the screen: an address that gave no answer.
+    silent = [line for line in log if "Could not fetch URL" in line and ("onnection" in line or "imed out" in line)]
     reason = why("\n".join(complaints + silent), doing, "PIP_NO_INDEX" in environment)
     if reason is None:
-        print("\n".join("      | " + line for line in complaints[-6:]), flush=True)
-        reason = Stop("Something went wrong while %s: run the same command again, or look into .lab.log." % doing)
-    raise reason
+        reason = Unknown("Something went wrong while %s: run the same command again, or look into .lab.log." % doing)
+    reason.complaints = complaints
+    return reason
+
+
+def insist(reason):
+    """Stop, if there is a reason to."""
+    if isinstance(reason, Unknown):
+        print("\n".join("      | " + line for line in reason.complaints[-6:]), flush=True)
+    if reason is not None:
+        raise reason
 
 
 def why(text, doing, offline):
-    """pip's many words as one sentence with what to do, or None when they say nothing known."""
-    if "No space left" in text or "Errno 28" in text:
-        return Stop(
+    """The many words of pip or uv as one sentence with what to do, or None when they say nothing known."""
+    if any(sign in text for sign in ("No space left", "Errno 28", "os error 112", "quota exceeded")):
+        return Blocked(
             "The disk is full: make room (3 GB in all), then run the same command again; it goes on where it stopped."
         )
     if doing == "making .venv" and "ensurepip" in text:
@@ -399,8 +580,8 @@ def why(text, doing, offline):
             "The package index has no build of a package for this machine and Python (details in .lab.log): try "
             "Python 3.13, or open the lessons on Colab by the links in README.md."
         )
-    if "Permission denied" in text or "Access is denied" in text:
-        return Stop(
+    if any(sign in text for sign in ("Permission denied", "Access is denied", "Read-only file system")):
+        return Blocked(
             "A file in %s is in use or may not be written: close other programs that use it, then try again." % VENV
         )
     return None
