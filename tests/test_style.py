@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from labkit import assets
-from tests.rows import every
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
