@@ -401,10 +401,11 @@ class Installer:
         self.environment = environment
         self.uv = None
         try:
-            options, variables = for_uv(pip_settings(environment), environment)
+            options, variables = for_uv(pip_settings(python(), environment), environment)
             self.bring_uv()
-            self.uv = [python(), "-m", "uv", "pip", "install", "--python", python()] + options
-            self.uv_environment = one_disk([python(), "-m", "uv"], variables)
+            uv = [python(), "-m", "uv"]
+            self.uv_environment = one_disk(uv, variables)
+            self.uv = uv + ["pip", "install", "--python", python()] + options
         except WithoutUv as reason:
             print("      %s: pip installs, which takes minutes longer." % reason, flush=True)
 
@@ -421,7 +422,7 @@ class Installer:
     def bring_uv(self):
         reason = self.pip(["--only-binary=:all:", "uv==" + UV])
         if isinstance(reason, (Missing, Unknown)):
-            raise WithoutUv("There is no uv %s where the packages come from" % UV)
+            raise WithoutUv("uv %s cannot be had here (%s)" % (UV, reason.last_word()))
         insist(reason)
 
     def pip(self, arguments):
@@ -431,10 +432,10 @@ class Installer:
         return attempt(command, self.environment, "installing")
 
 
-def pip_settings(environment):
-    """What pip was told about installing, by PIP_* variables and its configuration files, as it merges them itself."""
+def pip_settings(program, environment):
+    """What `program`'s pip was told about installing, by PIP_* variables and configuration files, as it merges them."""
     answer = subprocess.run(
-        [python(), "-m", "pip", "config", "list"],
+        [program, "-m", "pip", "config", "list"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=dict(environment, PIP_QUIET="0"),
@@ -495,8 +496,12 @@ def there(item):
 
 def one_disk(uv, variables):
     """uv links files out of its cache. Where .venv is on another disk it copies, and would warn of that each time."""
-    answer = subprocess.run(uv + ["cache", "dir"], stdout=subprocess.PIPE, env=variables, encoding="utf-8")
-    folder = answer.stdout.strip() or ROOT
+    answer = subprocess.run(
+        uv + ["cache", "dir"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables, encoding="utf-8"
+    )
+    folder = answer.stdout.strip()
+    if answer.returncode != 0 or not folder:
+        raise WithoutUv("uv does not run on this machine")
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
     if os.stat(folder).st_dev != os.stat(VENV).st_dev:

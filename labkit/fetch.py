@@ -1,9 +1,9 @@
 """`labkit fetch FOLDER`: everything that `python lab.py --offline FOLDER` needs, for a room without internet.
 
-pip does the work; for another system than this one uv first says what that system needs, which pip cannot (it reads
-conditions such as `sys_platform == "win32"` for the machine it runs on). What is there already is not fetched again, so
-an interrupted fetch goes on where it stopped. Wheels are finished in a folder of their own and then moved, so that
-FOLDER never holds a half file.
+pip does the work; for another system than this one uv, told all that pip was told, first says what that system needs,
+which pip cannot (it reads conditions such as `sys_platform == "win32"` for the machine it runs on). What is there
+already is not fetched again, so an interrupted fetch goes on where it stopped. Wheels are finished in a folder of their
+own and then moved, so that FOLDER never holds a half file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import platform
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -72,12 +73,21 @@ def _writable(folder: Path) -> Path:
 
 
 def _requirements(extras: list[str]) -> list[str]:
-    """What the course's pyproject.toml asks for, and what an editable installation is built with."""
+    """What the course's pyproject.toml asks for, what an editable installation is built with, and what installs it."""
     with (assets.CHECKOUT / "pyproject.toml").open("rb") as file:
         settings = tomllib.load(file)
     project = settings["project"]
     listed = [item for extra in extras for item in project["optional-dependencies"][extra]]
-    return [*project["dependencies"], *listed, *settings["build-system"]["requires"], "editables"]
+    return [*project["dependencies"], *listed, *settings["build-system"]["requires"], "editables", _uv()]
+
+
+def _front_door() -> dict:
+    """lab.py's names: which uv it wants, and what it makes of pip's settings for it."""
+    return runpy.run_path(str(assets.CHECKOUT / "lab.py"))
+
+
+def _uv() -> str:
+    return f"uv=={_front_door()['UV']}"
 
 
 def _targets(systems: str | None, pythons: str | None) -> list[tuple[str | None, str]]:
@@ -127,13 +137,18 @@ def _cpu_index(wanted: list[str]) -> list[str]:
 
 def _resolved(wanted: list[str], folder: Path, system: str, python: str) -> list[str]:
     """The exact versions that `system` needs, its own dependencies included."""
+    door = _front_door()
+    try:
+        options, environment = door["for_uv"](door["pip_settings"](sys.executable, os.environ), os.environ)
+    except door["WithoutUv"] as reason:
+        raise LabError(f"Resolving for another system is uv's work, and {reason}: fetch without --for.") from None
     if importlib.util.find_spec("uv") is None:
         print("Installing uv, which can resolve for other systems", flush=True)
-        _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"])
+        _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", _uv()])
     command = [sys.executable, "-m", "uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"]
     command += ["--python-platform", system, "--python-version", python, "--only-binary", ":all:"]
-    command += ["--find-links", str(folder), "--index-strategy", "unsafe-best-match", *_cpu_index(wanted)]
-    return _run(command, "\n".join(wanted)).split()
+    command += ["--find-links", str(folder), *options, *_cpu_index(wanted)]
+    return _run(command, "\n".join(wanted), environment=environment).split()
 
 
 def _download(folder: Path, wanted: list[str], system: str | None, python: str | None) -> None:
@@ -152,11 +167,11 @@ def _download(folder: Path, wanted: list[str], system: str | None, python: str |
                 wheel.replace(folder / wheel.name)
 
 
-def _run(command: list[str], text: str = "", *, show: bool = False) -> str:
+def _run(command: list[str], text: str = "", *, show: bool = False, environment: dict[str, str] | None = None) -> str:
     """What a command prints. Its progress is shown on request; its last word of complaint becomes a LabError."""
     output = None if show else subprocess.PIPE
-    environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS}  # read by uv, and for macOS only
-    run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True, env=environment)
+    variables = {**(environment or os.environ), "MACOSX_DEPLOYMENT_TARGET": MACOS}  # read by uv, and for macOS only
+    run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True, env=variables)
     if run.returncode == 0:
         return run.stdout or ""
     lines = [line.strip(" ×╰─▶│") for line in run.stderr.splitlines() if line.strip()]

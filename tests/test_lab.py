@@ -1,8 +1,13 @@
 """lab.py as a newcomer meets it: real processes on a small copy of the course that installs in seconds, offline.
 
-The small course has no dependencies but a pretended torch; its `labkit` says what it was asked to do.
+The small course has no dependencies but a pretended torch; its `labkit` says what it was asked to do. Where the making
+of .venv is not the subject, a test gets a copy of one that was made before. What can go wrong while installing is tried
+with uv and with pip alone: then the folder of wheels has no uv.
 """
 
+import base64
+import hashlib
+import http.server
 import os
 import platform
 import re
@@ -11,8 +16,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import types
+import urllib.parse
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -25,6 +34,7 @@ LAB = assets.CHECKOUT / "lab.py"
 pytestmark = pytest.mark.slow
 POSIX = pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 PYENV = Path.home() / ".pyenv" / "versions"
+UV = runpy.run_path(str(LAB))["UV"]
 
 PYPROJECT = """
 [build-system]
@@ -76,10 +86,41 @@ def write_wheel(folder: Path, name: str, version: str) -> None:
         wheel.writestr(f"{info}/RECORD", "")
 
 
-@pytest.fixture
-def course(tmp_path):
-    """The small course, in a folder with a space and an umlaut, and the wheels that it needs."""
-    folder = tmp_path / "a cöurse"
+def write_uv_wheel(folder: Path) -> Path | None:
+    """The wheel of the uv that is installed here, put together again from its files."""
+    try:
+        installed = metadata.distribution("uv")
+    except metadata.PackageNotFoundError:
+        return None
+    info, rows = f"uv-{UV}.dist-info", []
+    wheel = folder / f"uv-{UV}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+
+        def add(name: str, content: bytes) -> None:
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o100755 << 16  # a program has to be one after unpacking too
+            archive.writestr(entry, content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            rows.append(f"{name},sha256={digest},{len(content)}\n")
+
+        for file in installed.files:
+            if file.name in ("uv", "uv.exe"):
+                add(f"uv-{UV}.data/scripts/{file.name}", file.read_binary())
+            elif file.parts[0] == "uv" and file.suffix == ".py":
+                add(str(file.as_posix()), file.read_binary())
+        add(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: uv\nVersion: {UV}\n".encode())
+        add(f"{info}/WHEEL", b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "".join(rows))
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def uv_wheel(tmp_path_factory):
+    return write_uv_wheel(tmp_path_factory.mktemp("uv"))
+
+
+def write_course(folder: Path, uv_wheel: Path | None = None) -> Path:
+    """The small course, and the wheels that it needs."""
     (folder / "labkit").mkdir(parents=True)
     shutil.copyfile(LAB, folder / "lab.py")
     (folder / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
@@ -90,7 +131,65 @@ def course(tmp_path):
     wheels.mkdir()
     for name, version in (("torch", "2.13.0+cpu"), ("torch", "2.13.0"), ("extra_for_tests", "1")):
         write_wheel(wheels, name, version)
+    if uv_wheel:
+        link(uv_wheel, wheels / uv_wheel.name)
     return folder
+
+
+def link(source: str | Path, target: str | Path) -> None:
+    """A second name costs nothing. pip and uv replace files and do not write into them."""
+    os.link(source, target)
+
+
+def take_over(course: Path, made: Path) -> None:
+    """A copy of another small course's .venv, at home in this one."""
+    shutil.copytree(made / ".venv", course / ".venv", symlinks=True, copy_function=link)
+    notes = [course / ".venv" / "home-of-this-venv.txt", *course.glob(".venv/[lL]ib/**/open_models_lab.pth")]
+    for note in notes:
+        note.unlink()
+        note.write_text(str(course), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def empty_venv(tmp_path_factory):
+    """A .venv as lab.py makes it, nothing installed."""
+    made = write_course(tmp_path_factory.mktemp("empty") / "made")
+    subprocess.run([sys.executable, "-m", "venv", made / ".venv"], check=True)
+    (made / ".venv" / "home-of-this-venv.txt").touch()
+    return made
+
+
+@pytest.fixture(scope="session")
+def full_venv(tmp_path_factory, empty_venv, uv_wheel):
+    """A .venv with all that the small course needs, installed with uv."""
+    made = write_course(tmp_path_factory.mktemp("full") / "made", uv_wheel)
+    take_over(made, empty_venv)
+    assert offline(made).returncode == 0
+    return made
+
+
+@pytest.fixture(params=["uv", "pip"])
+def course(tmp_path, empty_venv, uv_wheel, request):
+    """The small course in a folder with a space and an umlaut, its .venv made; to be installed with each in turn."""
+    if request.param == "uv" and not uv_wheel:
+        pytest.skip("needs an installed uv: lab.py brings it")
+    folder = write_course(tmp_path / "a cöurse", uv_wheel if request.param == "uv" else None)
+    take_over(folder, empty_venv)
+    return folder
+
+
+@pytest.fixture
+def ready(tmp_path, full_venv, uv_wheel):
+    """The small course in such a folder, all installed."""
+    folder = write_course(tmp_path / "a cöurse", uv_wheel)
+    take_over(folder, full_venv)
+    return folder
+
+
+@pytest.fixture
+def bare(tmp_path, uv_wheel):
+    """The small course in such a folder, nothing made yet."""
+    return write_course(tmp_path / "a cöurse", uv_wheel)
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -124,28 +223,28 @@ def installed(course: Path) -> str:
     return subprocess.run([pythons(course)[0], "-m", "pip", "freeze", "--all"], capture_output=True, text=True).stdout
 
 
-def test_a_first_run_installs_and_hands_over_and_a_second_reuses(course):
-    first = offline(course)
+def test_a_first_run_installs_and_hands_over_and_a_second_reuses(bare, uv_wheel):
+    first = offline(bare)
     assert first.returncode == 0, first.stderr + first.stdout
     assert re.findall(r"\[(\d)/3\]", first.stdout) == ["1", "2", "3"]
     assert "labkit got ['lab'] 1" in first.stdout
-    second = offline(course, "doctor", "--json")
+    assert ("pip installs" in first.stdout) is not bool(uv_wheel)
+    second = offline(bare, "doctor", "--json")
     assert second.stdout == "labkit got ['doctor', '--json'] 1\n"
 
 
-def test_exit_codes_and_options_pass_through(course):
-    run = offline(course, "lab", "--no-browser", "--port", "8123", "seven")
+def test_exit_codes_and_options_pass_through(ready):
+    run = offline(ready, "lab", "--no-browser", "--port", "8123", "seven")
     assert "labkit got ['lab', '--no-browser', '--port', '8123', 'seven']" in run.stdout
     assert run.returncode == 7
-    assert "labkit got ['lab', '--no-browser']" in offline(course, "--no-browser").stdout
+    assert "labkit got ['lab', '--no-browser']" in offline(ready, "--no-browser").stdout
 
 
-def test_only_test_installs_what_tests_need(course):
-    offline(course)
-    assert "extra-for-tests" not in installed(course).replace("_", "-")
-    assert "[3/3]" in offline(course, "test").stdout
-    assert "extra-for-tests" in installed(course).replace("_", "-")
-    assert "[3/3]" not in offline(course).stdout
+def test_only_test_installs_what_tests_need(ready):
+    assert "extra-for-tests" not in installed(ready).replace("_", "-")
+    assert "[3/3]" in offline(ready, "test").stdout
+    assert "extra-for-tests" in installed(ready).replace("_", "-")
+    assert "[3/3]" not in offline(ready).stdout
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has to avoid CUDA builds")
@@ -185,38 +284,35 @@ def test_with_a_working_nvidia_driver_the_general_build_is_taken(course, tmp_pat
     assert "No CPU build" not in run.stdout and run.returncode == 0
 
 
-def test_changed_requirements_are_installed(course):
-    offline(course)
+def test_changed_requirements_are_installed(ready):
     changed = PYPROJECT.replace("dependencies = []", 'dependencies = ["extra-for-tests"]', 1)
-    (course / "pyproject.toml").write_text(changed, encoding="utf-8")
-    assert "[3/3]" in offline(course).stdout
+    (ready / "pyproject.toml").write_text(changed, encoding="utf-8")
+    assert "[3/3]" in offline(ready).stdout
 
 
-def test_a_moved_course_is_repaired(course):
-    offline(course)
-    moved = course.with_name("moved")
-    course.rename(moved)
+def test_a_moved_course_is_repaired(ready):
+    moved = ready.with_name("moved")
+    ready.rename(moved)
     run = offline(moved)
     assert "Making .venv anew" in run.stdout and "labkit got ['lab']" in run.stdout, run.stderr
 
 
 @pytest.mark.parametrize("damage", ["no python", "half made", "empty"])
-def test_a_damaged_environment_is_repaired(course, damage):
-    offline(course)
+def test_a_damaged_environment_is_repaired(ready, damage):
     if damage == "no python":
-        for python in pythons(course):
+        for python in pythons(ready):
             python.unlink()
     elif damage == "half made":
-        shutil.rmtree(next(course.glob(".venv/[lL]ib*")))
+        shutil.rmtree(next(ready.glob(".venv/[lL]ib*")))
     else:
-        shutil.rmtree(course / ".venv")
-        (course / ".venv").mkdir()
-    run = offline(course)
+        shutil.rmtree(ready / ".venv")
+        (ready / ".venv").mkdir()
+    run = offline(ready)
     assert "Making .venv anew" in run.stdout and run.returncode == 0, run.stderr
 
 
 def test_somebody_elses_environment_that_works_is_used_as_it_is(course):
-    subprocess.run([sys.executable, "-m", "venv", str(course / ".venv")], check=True)
+    (course / ".venv" / "home-of-this-venv.txt").unlink()
     kept = course / ".venv" / "mine.txt"
     kept.write_text("mine", encoding="utf-8")
     run = offline(course)
@@ -225,25 +321,23 @@ def test_somebody_elses_environment_that_works_is_used_as_it_is(course):
     assert "Using the .venv" not in offline(course).stdout
 
 
-def test_somebody_elses_environment_that_does_not_work_is_moved_aside(course):
-    (course / ".venv").mkdir()
-    (course / ".venv" / "mine.txt").write_text("mine", encoding="utf-8")
-    run = offline(course)
+def test_somebody_elses_environment_that_does_not_work_is_moved_aside(bare):
+    (bare / ".venv").mkdir()
+    (bare / ".venv" / "mine.txt").write_text("mine", encoding="utf-8")
+    run = offline(bare)
     assert "is now .venv-old-" in run.stdout and run.returncode == 0, run.stderr
-    assert [file.read_text(encoding="utf-8") for file in course.glob(".venv-old-*/mine.txt")] == ["mine"]
+    assert [file.read_text(encoding="utf-8") for file in bare.glob(".venv-old-*/mine.txt")] == ["mine"]
 
 
-def test_the_activated_environment_can_be_made_anew(course):
-    offline(course)
-    moved = course.with_name("moved")
-    course.rename(moved)
+def test_the_activated_environment_can_be_made_anew(ready):
+    moved = ready.with_name("moved")
+    ready.rename(moved)
     run = lab(moved, "--offline", str(moved / "wheels"), python=str(pythons(moved)[0]))
     assert "Making .venv anew" in run.stdout and "labkit got ['lab']" in run.stdout, run.stderr
 
 
 def test_a_torch_that_is_too_old_is_replaced(course):
     write_wheel(course / "wheels", "torch", "2.3.0")
-    subprocess.run([sys.executable, "-m", "venv", str(course / ".venv")], check=True)
     old = course / "wheels" / "torch-2.3.0-py3-none-any.whl"
     subprocess.run([pythons(course)[0], "-m", "pip", "install", "--no-index", "-q", str(old)], check=True)
     assert offline(course).returncode == 0
@@ -303,9 +397,9 @@ def test_no_package_index_is_one_sentence(course):
     assert "No CPU build" not in run.stdout
 
 
-def test_an_empty_offline_folder_is_one_sentence(course, tmp_path):
-    assert "There are no wheels in" in one_sentence(lab(course, "--offline", str(tmp_path / "nothing")))
-    assert not (course / ".venv").exists()
+def test_an_empty_offline_folder_is_one_sentence(bare, tmp_path):
+    assert "There are no wheels in" in one_sentence(lab(bare, "--offline", str(tmp_path / "nothing")))
+    assert not (bare / ".venv").exists()
 
 
 def test_an_incomplete_offline_folder_is_one_sentence(course):
@@ -324,37 +418,190 @@ def test_an_incomplete_offline_folder_is_one_sentence(course):
         ("os.access = lambda *_: False", "cannot be written: copy the course to a folder of your own"),
     ],
 )
-def test_a_machine_that_will_not_do_is_one_sentence(course, change, sentence):
+def test_a_machine_that_will_not_do_is_one_sentence(bare, change, sentence):
     program = (
         f"import os, platform, runpy, shutil, sys; {change}; sys.argv = ['lab.py']; "
-        f"runpy.run_path({str(course / 'lab.py')!r}, run_name='__main__')"
+        f"runpy.run_path({str(bare / 'lab.py')!r}, run_name='__main__')"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
     assert sentence in one_sentence(run)
-    assert not (course / ".venv").exists()
+    assert not (bare / ".venv").exists()
 
 
 @pytest.mark.parametrize(
     ("variable", "word"),
     [("COLAB_RELEASE_TAG", "Colab"), ("BINDER_SERVICE_HOST", "Binder"), ("JUPYTERHUB_USER", "JupyterHub")],
 )
-def test_hosted_environments_are_left_alone(course, variable, word):
-    run = lab(course, **{variable: "x"})
+def test_hosted_environments_are_left_alone(bare, variable, word):
+    run = lab(bare, **{variable: "x"})
     assert run.returncode == 0 and f"This is {'a ' if word == 'JupyterHub' else ''}{word}" in run.stdout
-    assert not (course / ".venv").exists()
+    assert not (bare / ".venv").exists()
 
 
-def test_help_needs_nothing(course):
-    run = lab(course, "--help")
+def test_help_needs_nothing(bare):
+    run = lab(bare, "--help")
     assert run.returncode == 0 and "python lab.py test" in run.stdout
-    assert not (course / ".venv").exists()
+    assert not (bare / ".venv").exists()
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.7", "3.8", "3.9", "3.10"])
-def test_an_old_python_gets_a_sentence(course, version):
+def test_an_old_python_gets_a_sentence(bare, version):
     found = sorted(PYENV.glob(f"{version}.*/bin/python"))
     if not found:
         pytest.skip(f"no Python {version} on this machine")
-    run = subprocess.run([str(found[0]), str(course / "lab.py")], capture_output=True, env=environment(), timeout=60)
+    run = subprocess.run([str(found[0]), str(bare / "lab.py")], capture_output=True, env=environment(), timeout=60)
     assert run.returncode == 1
     assert run.stderr.decode().startswith(f"lab.py: This is Python {version} and the course needs 3.11 to 3.14")
+
+
+# pip's settings, in uv's words
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "variables"),
+    [
+        ({"index-url": "https://u:p@a/simple"}, [], {"UV_DEFAULT_INDEX": "https://u:p@a/simple"}),
+        ({"extra-index-url": "\nhttps://a\nfile:///b"}, [], {"UV_INDEX": "https://a file:///b"}),
+        ({"find-links": "https://a/w file:///b"}, ["--find-links", "https://a/w", "--find-links", "file:///b"], {}),
+        ({"find-links": "/not/there"}, [], {}),
+        ({"no-index": "true", "index-url": "https://a"}, ["--no-index"], {"UV_DEFAULT_INDEX": None}),
+        ({"no-index": "0", "prefer-binary": "no", "index-url": ""}, [], {"UV_DEFAULT_INDEX": None}),
+        ({"constraint": "a.txt b.txt"}, ["--constraint", "a.txt", "--constraint", "b.txt"], {}),
+        ({"proxy": "user:x@host:3128"}, [], {"HTTPS_PROXY": "http://user:x@host:3128"}),
+        ({"cert": os.devnull}, [], {"SSL_CERT_FILE": os.devnull}),
+        ({"client-cert": "/c.pem"}, [], {"SSL_CLIENT_CERT": "/c.pem"}),
+        ({"trusted-host": "a b:80"}, ["--allow-insecure-host", "a", "--allow-insecure-host", "b:80"], {}),
+        ({"timeout": "60", "retries": "0"}, [], {"UV_HTTP_TIMEOUT": "60", "UV_HTTP_RETRIES": "0"}),
+        ({"pre": "1", "no-cache-dir": "yes"}, ["--no-cache", "--prerelease=allow"], {}),
+        ({"quiet": "2", "progress-bar": "off", "require-virtualenv": "1"}, [], {}),
+        ({"keyring-provider": "subprocess"}, [], {"UV_KEYRING_PROVIDER": "subprocess"}),
+    ],
+)
+def test_what_pip_was_told_is_told_to_uv(settings, options, variables):
+    front_door = runpy.run_path(str(LAB))
+    always, _ = front_door["for_uv"]({}, {})
+    told, environment = front_door["for_uv"](settings, {"UV_INDEX_URL": "x", "UV_OFFLINE": "1", "UV_CACHE_DIR": "y"})
+    assert told == always + options
+    assert {name: environment.get(name) for name in variables} == variables
+    assert "UV_INDEX_URL" not in environment and "UV_OFFLINE" not in environment
+    assert environment["UV_CACHE_DIR"] == "y"
+
+
+def test_a_bundle_of_certificates_that_pip_finds_by_a_variable_is_found_by_uv(tmp_path):
+    for_uv = runpy.run_path(str(LAB))["for_uv"]
+    assert for_uv({}, {"REQUESTS_CA_BUNDLE": "/b.pem"})[1]["SSL_CERT_FILE"] == "/b.pem"
+    assert for_uv({"cert": str(tmp_path)}, {"REQUESTS_CA_BUNDLE": "/b.pem"})[1]["SSL_CERT_DIR"] == str(tmp_path)
+
+
+def test_pips_files_and_variables_are_read_as_pip_reads_them(tmp_path):
+    file = tmp_path / "pip.conf"
+    file.write_text(
+        "[global]\nquiet = 2\nindex-url = https://from-global\ntimeout = 7\nextra-index-url =\n    https://a\n"
+        "    https://b'c\n[install]\nindex-url = https://from-install\n[download]\nproxy = nothing\n",
+        encoding="utf-8",
+    )
+    settings = runpy.run_path(str(LAB))["pip_settings"](
+        sys.executable, environment(PIP_CONFIG_FILE=str(file), PIP_TIMEOUT="9")
+    )
+    assert settings["index-url"] == "https://from-install" and settings["timeout"] == "9"
+    assert settings["extra-index-url"].split() == ["https://a", "https://b'c"]
+    assert "proxy" not in settings
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("  cause: failed to write to file `/v/a.so`: No space left on device (os error 28)", "The disk is full"),
+        ("  cause: failed to create directory `/v/numpy`: Read-only file system (os error 30)", "may not be written"),
+        ("  cause: failed to create directory `/v/numpy`: Permission denied (os error 13)", "may not be written"),
+    ],
+)
+def test_pip_does_not_try_again_what_the_disk_forbids(words, sentence):
+    front_door = runpy.run_path(str(LAB))
+    reason = front_door["why"](words, "installing", False)
+    assert isinstance(reason, front_door["Blocked"]) and sentence in str(reason)
+
+
+def test_a_setting_without_a_counterpart_is_left_to_pip(course):
+    run = offline(course, PIP_PREFER_BINARY="1")
+    assert "pip's setting `prefer-binary` has no counterpart in uv: pip installs" in run.stdout
+    assert run.returncode == 0 and "uv==" not in installed(course)
+
+
+def test_uv_is_forbidden_by_a_constraint(course, tmp_path):
+    (tmp_path / "no-uv.txt").write_text("uv<0\n", encoding="utf-8")
+    run = offline(course, PIP_CONSTRAINT=(tmp_path / "no-uv.txt").as_uri())
+    assert f"uv {UV} cannot be had here" in run.stdout and run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.fixture
+def index(tmp_path):
+    """A package index on this machine that is a proxy as well, and a list of who asked it for what."""
+    asked: list[tuple[str, str]] = []
+    root = tmp_path / "index"
+
+    class Index(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.command == "GET":
+                asked.append((self.headers.get("User-Agent", "").split("/")[0], self.path))
+            path = root / urllib.parse.unquote(urllib.parse.urlparse(self.path).path).strip("/")
+            if path.is_dir():
+                body = "".join(f'<a href="{file.name}">{file.name}</a>' for file in path.iterdir()).encode()
+            elif path.is_file():
+                body = path.read_bytes()
+            else:
+                return self.send_error(404)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html" if path.is_dir() else "application/octet-stream")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for version in ("1", "2"):
+        folder = root / f"simple{version}" / "extra-for-tests"
+        folder.mkdir(parents=True)
+        write_wheel(folder, "extra_for_tests", version)
+    yield types.SimpleNamespace(address=f"http://127.0.0.1:{server.server_port}", asked=asked)
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_best_version_of_all_indexes_is_taken(ready, index, uv_wheel):
+    indexes = {"PIP_INDEX_URL": f"{index.address}/simple1", "PIP_EXTRA_INDEX_URL": f"{index.address}/simple2"}
+    run = lab(ready, "test", **indexes, UV_OFFLINE="1", UV_INDEX_URL="http://127.0.0.1:9", UV_PYTHON="3.6")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "extra-for-tests==2" in installed(ready).replace("_", "-")
+    fetched = [agent for agent, path in index.asked if path.endswith(".whl")]
+    assert fetched == ["uv" if uv_wheel else "pip"]
+    log = (ready / ".lab.log").read_text(encoding="utf-8")
+    assert "pip install" in log and len(log) < 100_000
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "PIP_PROXY"])
+def test_packages_come_through_the_proxy(ready, index, uv_wheel, variable):
+    proxy = {variable: index.address, "NO_PROXY": "", "no_proxy": ""}
+    run = lab(
+        ready, "test", PIP_INDEX_URL="http://packages.invalid/simple1", PIP_TRUSTED_HOST="packages.invalid", **proxy
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert ("uv" if uv_wheel else "pip", "http://packages.invalid/simple1/extra-for-tests/") in index.asked
+
+
+def test_where_uv_cannot_reach_the_index_pip_has_the_last_word(ready, uv_wheel):
+    run = lab(ready, "test", PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0")
+    assert "connect to the internet, or use `--offline FOLDER`" in one_sentence(run)
+    assert ("uv could not (" in run.stdout) is bool(uv_wheel)
+
+
+def test_a_setting_that_uv_takes_amiss_is_left_to_pip(ready, index, uv_wheel):
+    run = lab(ready, "test", PIP_INDEX_URL=f"{index.address}/simple1", PIP_TIMEOUT="15.5")
+    assert ("uv could not (" in run.stdout) is bool(uv_wheel)
+    assert run.returncode == 0 and "extra-for-tests==1" in installed(ready).replace("_", "-")
