@@ -122,6 +122,8 @@ def test_a_licence_is_inherited_from_the_base_model(base, own, found):
 def test_data_that_may_not_be_sold_does_not_go_under_a_licence_that_allows_it():
     found = problems(GOOD, data_licences={"open-models-lab/notes": "cc-by-nc-4.0"})
     assert any("forbids selling" in one for one in found)
+    own = GOOD.replace("license: apache-2.0", "license: other\nlicense_name: mine\nlicense_link: LICENSE")
+    assert not problems(own, data_licences={"open-models-lab/notes": "cc-by-nc-4.0"})  # nobody here has read that one
     text = GOOD.replace("license: apache-2.0", "license: cc-by-nc-4.0")
     assert not problems(text, data_licences={"open-models-lab/notes": "cc-by-nc-4.0"})
 
