@@ -25,6 +25,13 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(monkeypatch, tmp_path):
         cache.root()
 
 
+def test_a_cache_without_permission_is_refused_too(monkeypatch):
+    """Simulated: who runs the tests as root may write everywhere."""
+    monkeypatch.setattr(cache.os, "access", lambda folder, mode: mode != os.W_OK | os.X_OK)
+    with pytest.raises(LabError, match=r"cannot be written \(not writable\): set LABKIT_CACHE"):
+        cache.root()
+
+
 def test_replacing_shows_the_old_file_until_the_new_one_is_whole(tmp_path):
     target = tmp_path / "file.txt"
     cache.write_atomically(target, "old")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from labkit import cards
+from labkit import cards, licences
 from labkit.errors import LabError
 
 GOOD = """---
@@ -122,8 +124,20 @@ def test_a_licence_is_inherited_from_the_base_model(base, own, found):
 def test_data_that_may_not_be_sold_does_not_go_under_a_licence_that_allows_it():
     found = problems(GOOD, data_licences={"open-models-lab/notes": "cc-by-nc-4.0"})
     assert any("forbids selling" in one for one in found)
+    own = GOOD.replace("license: apache-2.0", "license: other\nlicense_name: mine\nlicense_link: LICENSE")
+    assert not problems(own, data_licences={"open-models-lab/notes": "cc-by-nc-4.0"})  # nobody here has read that one
     text = GOOD.replace("license: apache-2.0", "license: cc-by-nc-4.0")
     assert not problems(text, data_licences={"open-models-lab/notes": "cc-by-nc-4.0"})
+
+
+def test_a_licence_may_forbid_to_publish_what_was_made_of_a_model():
+    terms = licences.get("llama2")  # none of those that were read so far forbids it
+    use = replace(terms.uses["fine_tune_and_publish"], value="no")
+    terms = replace(terms, uses=terms.uses | {"fine_tune_and_publish": use})
+    found = list(cards._against("someone/model", terms, "llama2", "mine"))
+    assert [finding.message for finding in found if finding.level == "problem"] == [
+        f"{terms.title} of someone/model does not let you publish what you made of it."
+    ]
 
 
 def test_what_the_linter_does_not_know_is_a_note_not_a_silence():

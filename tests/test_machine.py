@@ -2,6 +2,8 @@
 
 import os
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -130,6 +132,66 @@ def test_a_container_limit_in_cgroup_v1(tmp_path):
     write(tmp_path / "cpu", cpu__cfs_quota_us="50000", cpu__cfs_period_us="100000")
     assert machine.cgroup_memory(tmp_path) == (10**9, 1000)
     assert machine.usable_cores(tmp_path) == 1
+
+
+def test_the_tightest_of_several_limits_counts(tmp_path):
+    write(tmp_path, memory__max="3000", memory__current="1")
+    write(tmp_path / "memory", memory__max="2000", memory__current="700", memory__stat="inactive_file 900")
+    assert machine.cgroup_memory(tmp_path) == (2000, 0), "what can be dropped may be more than what is counted"
+    write(tmp_path / "memory", memory__max="4000")
+    assert machine.cgroup_memory(tmp_path) == (3000, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "folders"),
+    [
+        ("0::/user.slice/a.scope", ["user.slice/a.scope", "user.slice"]),
+        ("5:cpu,cpuacct:/job/1\n4:memory:/other", ["cpu/job/1", "cpu/job"]),
+        ("0::/", [""]),
+    ],
+)
+def test_the_folders_that_limit_this_process(monkeypatch, tmp_path, said, folders):
+    monkeypatch.setattr(machine, "_read", {Path("/proc/self/cgroup"): said}.get)
+    assert machine.cgroup_folders(tmp_path, "cpu") == [tmp_path / place for place in ("", "cpu", *folders)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "left"), [((9000, 4000), 5000), ((1000, 2000), 0), ((10**18, 0), 10**9), ((None, 0), 10**9)]
+)
+def test_no_more_is_free_than_the_container_leaves(monkeypatch, limit, left):
+    monkeypatch.setattr(machine, "cgroup_memory", lambda: limit)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
+    assert a_machine().available_bytes() == left
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "has_bf16"),
+    [
+        ("model name\t: AMD EPYC 9B14\nflags\t\t: fpu sse avx512_bf16\n", "AMD EPYC 9B14", True),
+        ("model name\t: Intel(R) Xeon(R)\nflags\t\t: fpu sse avx512f\n", "Intel(R) Xeon(R)", False),
+        ("Features\t: fp asimd bf16\nHardware\t: BCM2835\n", "BCM2835", True),
+        ("", "arm64", False),
+    ],
+)
+def test_what_linux_says_of_its_processor(monkeypatch, said, name, has_bf16):
+    pretend(monkeypatch, system="Linux", machine="arm64", processor="")
+    monkeypatch.setattr(machine, "_read", {Path("/proc/cpuinfo"): said}.get)
+    assert (machine._cpu_name(), machine._cpu_has_bf16()) == (name, has_bf16)
+
+
+@pytest.mark.parametrize(("architecture", "said", "gpus"), [("arm64", "1", 1), ("x86_64", "", 0)])
+def test_what_a_mac_says_of_its_processor(monkeypatch, architecture, said, gpus):
+    pretend(monkeypatch, system="Darwin", machine=architecture)
+    answers = {"machdep.cpu.brand_string": "Apple M2", "hw.optional.arm.FEAT_BF16": said}
+    monkeypatch.setattr(machine, "_run", lambda tool, flag, key: answers[key])
+    monkeypatch.setattr(machine.shutil, "which", lambda tool: None)
+    assert (machine._cpu_name(), machine._cpu_has_bf16()) == ("Apple M2", bool(said))
+    assert machine._gpus(16 * 2**30) == [Gpu("Apple M2", 16 * 2**30, "mps")] * gpus
+
+
+def pretend(monkeypatch, **facts):
+    for name, fact in facts.items():
+        monkeypatch.setattr(machine.platform, name, lambda fact=fact: fact)
 
 
 def test_no_limit_is_no_limit(tmp_path):
