@@ -145,7 +145,7 @@ def require_nothing_stays(folder: Path, seconds: float = 10) -> None:
     """Stop the services of the cache `folder`, or of all caches in it; fail, and kill, when a process lives on."""
     from labkit.classroom import services
 
-    for place in [*folder.glob("services"), *folder.glob("*/services")]:
+    for place in [found for depth in ("", "*/", "*/*/") for found in folder.glob(f"{depth}services")]:
         with at(place.parent):
             services.leave_all()
             services.stop_all()

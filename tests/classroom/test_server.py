@@ -16,9 +16,20 @@ from service_helpers import gone, kill, listens_at, wait_until
 from labkit import LabError, models
 from labkit.classroom import services
 from labkit.classroom.server import model_server
+from tests.sharing import at
 
 pytestmark = pytest.mark.usefixtures("course_cache")
 QUESTION = [{"role": "user", "content": "Name a colour."}]
+
+
+@pytest.fixture(scope="module")
+def small(_cache_with_model):
+    """A server with settings of its own, for the tests of this module."""
+    with at(_cache_with_model):
+        service = model_server(context=256, slots=2)
+    yield service
+    with at(_cache_with_model):
+        services.stop(service.name)
 
 
 def ask(service: services.Service, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Any:
@@ -98,20 +109,18 @@ def test_no_other_machine_and_no_web_page_gets_an_answer():
     assert allowed not in ("*", "http://example.org")
 
 
-def test_a_prompt_longer_than_the_context(own_course_cache):
-    service = model_server(context=256)
+def test_a_prompt_longer_than_the_context(small):
     with pytest.raises(urllib.error.HTTPError) as refused:
-        chat(service, messages=[{"role": "user", "content": "word " * 500}])
+        chat(small, messages=[{"role": "user", "content": "word " * 500}])
     error = json.load(refused.value)["error"]
     assert refused.value.code == error["code"] == 400 and error["type"] == "exceed_context_size_error"
     assert error["n_ctx"] == 256 and error["n_prompt_tokens"] > 500
-    assert chat(service)["usage"]["completion_tokens"] == 8, "it goes on serving others"
+    assert chat(small)["usage"]["completion_tokens"] == 8, "it goes on serving others"
 
 
-def test_slots_each_have_the_context_asked_for(own_course_cache):
-    service = model_server(context=512, slots=2)
-    slots = json.load(ask(service, "/slots"))
-    assert [slot["n_ctx"] for slot in slots] == [512, 512]
+def test_slots_each_have_the_context_asked_for(small):
+    slots = json.load(ask(small, "/slots"))
+    assert [slot["n_ctx"] for slot in slots] == [256, 256]
 
 
 def test_embeddings_are_a_server_of_their_own():
@@ -131,10 +140,10 @@ def test_embeddings_are_a_server_of_their_own():
         ask(model_server(), "/v1/embeddings", {"input": "a"})
 
 
-def test_the_same_model_by_any_name_is_one_server(own_course_cache):
+def test_the_same_model_by_any_name_is_one_server(small):
     service = model_server()
     assert model_server("smollm2-135m-instruct") == model_server("SmolLM2-135M-Instruct") == service
-    assert service.name == "model" and model_server(context=1024).pid != service.pid
+    assert service.name == "model" and model_server(context=256, slots=2) == small != service
 
 
 def test_a_file_of_ones_own(own_course_cache, tmp_path, monkeypatch):
