@@ -104,6 +104,7 @@ def test_startup_as_json(course_cache, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_every_widget_is_timed(course_cache):
     from labkit import widgets
     from labkit.bench import widgets as section

@@ -42,7 +42,7 @@ def test_a_true_notebook_passes_and_its_figures_are_told(stored, strict_pytest):
     done = strict_pytest(file)
     assert done.returncode == 0, done.stdout
     assert set(verdicts(done.stdout, "rich.ipynb").values()) == {"PASSED"}
-    assert f"{len(RICH) + 1} passed" in done.stdout
+    assert f"{len(RICH) + 2} passed" in done.stdout
     # Of ten cells, two are not compared: the clock, and the cell that shows nothing but a picture.
     line = r"rich +8 of 10 code cells with output compared \(80 %\), \d+\.\d s, peak \d\.\d\d GB of 1\.5 \(RSS.*\)"
     assert re.search(line, done.stdout), done.stdout
@@ -73,7 +73,7 @@ def test_each_untruth_fails(stored, strict_pytest, tmp_path):
     done = strict_pytest("--nbval-cell-timeout=2", tmp_path)
     out = done.stdout
     assert done.returncode == 1
-    passed = dict.fromkeys(["Cell 0", "Cell 1", "Cell 2", "budget"], "PASSED")
+    passed = dict.fromkeys(["Cell 0", "Cell 1", "Cell 2", "requests", "budget"], "PASSED")
     assert verdicts(out, true.name) == passed
     assert verdicts(out, wrong.name) == passed | {"Cell 0": "FAILED"}
     assert verdicts(out, unrun.name) == passed | {"Cell 1": "FAILED"}
@@ -100,7 +100,7 @@ def test_a_notebook_that_takes_too_much_memory_fails(stored, strict_pytest):
     file = stored("greedy.ipynb", "block = b'x' * 1_600_000_000\nimport time; time.sleep(0.3)\nprint(len(block))")
     done = strict_pytest("--labkit-binder", file)
     assert done.returncode == 1
-    assert verdicts(done.stdout, file.name) == {"Cell 0": "PASSED", "budget": "FAILED"}
+    assert verdicts(done.stdout, file.name) == {"Cell 0": "PASSED", "requests": "PASSED", "budget": "FAILED"}
     assert "at most 1.5 GB are allowed" in done.stdout
     assert "the 2 GB of Binder less 0.15 for its server: 1.85 GB, " in done.stdout
 
@@ -109,7 +109,8 @@ def test_a_notebook_that_takes_too_much_memory_fails(stored, strict_pytest):
 def test_a_notebook_that_binder_would_end_ends_here(stored, strict_pytest):
     file = stored("dead.ipynb", "print(1)", "block = b'x' * 2_000_000_000\nimport time; time.sleep(1)")
     done = strict_pytest("--labkit-binder", file)
-    assert verdicts(done.stdout, file.name) == {"Cell 0": "PASSED", "Cell 1": "FAILED", "budget": "FAILED"}
+    failed = {"Cell 1": "FAILED", "budget": "FAILED"}
+    assert verdicts(done.stdout, file.name) == {"Cell 0": "PASSED", "requests": "PASSED"} | failed
     assert "The kernel died in cell 1" in done.stdout and "It needed more memory than it was given" in done.stdout
 
 
@@ -156,7 +157,7 @@ def test_two_workers_agree_with_one(stored, strict_pytest, tmp_path):
     stored("two.ipynb", "y = 1\nprint(y)", "print(y + 1)")
     done = strict_pytest("-n", "2", "--dist", "loadfile", tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "6 passed" in done.stdout and "4 of 4 code cells with output compared (100 %)" in done.stdout
+    assert "8 passed" in done.stdout and "4 of 4 code cells with output compared (100 %)" in done.stdout
 
 
 @pytest.mark.slow
