@@ -1,15 +1,18 @@
-"""Makes `pytest --nbval notebooks` strict (labkit/authoring/strict.py), and labkit importable in a bare checkout."""
+"""Makes `pytest --nbval notebooks` strict (labkit/authoring/strict.py), labkit importable, and shares the cores out."""
 
 import os
 
+from labkit import machine
+
 pytest_plugins = ["labkit.authoring.strict"]
+
+# As in lessons: tests that compute share the cores with servers, kernels and each other.
+for _name, _value in machine.PATIENT_THREADS.items():
+    os.environ.setdefault(_name, _value)
 
 
 def pytest_configure() -> None:
-    """Give each of several workers cores of its own: torch and llama.cpp wait for their threads by spinning.
-
-    Two threads of one on a core that the other one holds made both ten times slower (2 cores, 2026-11-27).
-    """
+    """Give each of several workers cores of its own: a lesson beside another computes with the threads that fit."""
     worker, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     if worker and hasattr(os, "sched_setaffinity"):  # Linux
         cores = sorted(os.sched_getaffinity(0))

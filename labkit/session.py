@@ -148,12 +148,7 @@ def _settings(mode: str, entry: catalogue.Entry) -> Mapping[str, str]:
     for name in ("NO_PROXY", "no_proxy"):
         known = os.environ.get(name, "")
         settings[name] = known if _LOOPBACK in known else ",".join(filter(None, [known, _LOOPBACK]))
-    # torch's threads wait for each other by spinning. With another program on the cores that costs most of the speed:
-    # 6 tokens/s instead of 16 beside one busy process on 2 cores. Sleeping at once costs a quarter of the speed of
-    # training. A thousand turns, then sleep, keeps both: 16 tokens/s, and 0.80 s a step instead of 1.07 (2026-11).
-    # libgomp reads these two (GCC's manual of libgomp, "Environment Variables"); other OpenMPs know the first alone.
-    settings["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
-    settings["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "1000")
+    settings |= {name: os.environ.get(name, value) for name, value in machine.PATIENT_THREADS.items()}
     if mode == "local":
         settings |= _QUIET
     if entry.name != catalogue.DEFAULT:

@@ -174,6 +174,7 @@ def test_a_set_up_that_fails_and_a_jupyterlab_that_ends_say_so_in_one_sentence(m
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_every_widget_is_timed(course_cache):
     from labkit import widgets
     from labkit.bench import widgets as section

@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from labkit.authoring import limit
 from labkit.authoring.canonical import WIDGET_VIEW, canonical
 from labkit.authoring.peak import Peak
-from labkit.authoring.workspace import Workspace, workspace
+from labkit.authoring.workspace import Request, Workspace, workspace
 from labkit.errors import LabError
 
 CELL_SECONDS = 300.0
@@ -46,7 +46,7 @@ class CellRun:
 class Report:
     """What a run was like. `notebook` is the executed copy in canonical form; `stopped` says why it ended early.
 
-    `limit` says what held its memory, if anything did.
+    `limit` says what held its memory, if anything did; `requests` whom it asked, itself and all that it started.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Report:
     peak_bytes: int = 0
     memory: str = "RSS"
     limit: str = ""
+    requests: list[Request] = field(default_factory=list)
     stopped: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -193,3 +194,4 @@ def _kernel(notebook: NotebookNode, place: Workspace, report: Report, memory_byt
                     report.limit = _held(memory_bytes, group, peak)
         finally:
             peak.end_children()
+            report.requests = place.requests()

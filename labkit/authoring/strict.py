@@ -1,7 +1,9 @@
 """pytest plugin: `pytest --nbval` runs a notebook by our engine and compares strictly; nbval collects and compares.
 
-Beside nbval's cells each notebook gets an item `budget` (share of compared cells, peak memory), and each lesson an item
-`form` (the linter). Does nothing without `--nbval` or `--nbval-lax`. Knows nothing of how a kernel is run.
+Beside nbval's cells each notebook gets an item `budget` (share of compared cells, peak memory) and an item `requests`
+(nothing leaves the machine, no token goes anywhere), and each lesson an item `form` (the linter). Demos are marked
+weekly: a real JupyterLab runs their cells as well (tests/browser/test_widgets.py). Does nothing without `--nbval` or
+`--nbval-lax`. Knows nothing of how a kernel is run.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from labkit.authoring.template import LESSON_FILE
 from labkit.errors import LabError
 
 PEAK_BYTES = 1.5e9  # Binder gives 2 GB to everything
+DEMOS = "demos"  # the folder of notebooks that are one widget each
+# Lesson 00 shows the doctor, who looks whether the Hub answers.
+MAY_ASK = {"00": {"huggingface.co:443"}}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,11 +51,14 @@ class StrictFile(nbval.IPyNbFile):
     failure: str | None = None
 
     def collect(self) -> Iterator[pytest.Item]:
+        if self.path.parent.name == DEMOS:
+            self.add_marker(pytest.mark.weekly)
         if LESSON_FILE.match(self.path.name):
             yield Form.from_parent(self, name="form")
         for cell in super().collect():
             told = {"cell_num": cell.cell_num, "cell": cell.cell, "options": cell.options}
             yield _unhurried(StrictCell.from_parent(self, name=cell.name, **told))
+        yield _unhurried(Requests.from_parent(self, name="requests"))
         yield _unhurried(Budget.from_parent(self, name="budget"))
 
     def setup(self) -> None:
@@ -148,6 +156,22 @@ class Form(_Check):
 
     def problems(self) -> list[str]:
         return [str(problem) for problem in linter.lint(self.path)]
+
+
+class Requests(_Check):
+    """In the local world nobody outside is asked, and the Hugging Face token that a kernel finds is not sent at all."""
+
+    def problems(self) -> list[str]:
+        report = self.parent.run()
+        if report is None:
+            pytest.skip("not run: no kernel")
+        asked = {f"{one.host}:{one.port}" for one in report.requests if one.outside}
+        asked = sorted(asked - MAY_ASK.get(self.path.name[:2], set()))
+        told = sorted({f"{one.host}:{one.port}" for one in report.requests if one.carries})
+        return [
+            *(f"It asked {place}: in the local world nothing leaves this machine." for place in asked),
+            *(f"It sent the learner's Hugging Face token to {place}." for place in told),
+        ]
 
 
 class Budget(_Check):

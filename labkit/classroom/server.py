@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from labkit import machine
 from labkit.classroom import services
 from labkit.classroom.host import host, new_key
 from labkit.errors import LabError
@@ -133,6 +134,8 @@ def main(argv: list[str]) -> int:
 
 def _serve(options: argparse.Namespace, key: str) -> Any:
     """llama.cpp's server, listening in threads of its own as long as the object lives."""
+    for name, value in machine.PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)
     import xllamacpp
 
     _require_memory(options.gguf)
@@ -170,15 +173,11 @@ def _threads() -> int:
     """Two threads on one core slow each other down, so physical cores count, of those that we may use."""
     import psutil
 
-    from labkit import machine
-
     usable = machine.detect().cores
     return min(usable, psutil.cpu_count(logical=False) or usable)
 
 
 def _require_memory(gguf: Path) -> None:
-    from labkit import machine
-
     needed, free = gguf.stat().st_size, machine.detect().available_bytes()
     if needed > free:
         raise LabError(

@@ -1,4 +1,7 @@
-"""Every demo opened in Voila: its widget moved, its output seen to change, nothing asked of any other machine."""
+"""Demos opened in Voila: the widget moved, its output seen to change, nothing asked of any other machine.
+
+One demo always, the others once a week: JupyterLab runs the same cells and moves the same widgets (test_widgets.py).
+"""
 
 import pytest
 
@@ -9,6 +12,7 @@ from tests.browser.moves import MOVES
 pytest.importorskip("voila", reason="the extra demos is not installed")
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
 NAMES = sorted(file.stem for file in (assets.notebook_dir() / "demos").glob("*.ipynb"))
+ALWAYS = "licence_explorer"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,9 @@ def context(chromium):
         yield opened
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == ALWAYS else pytest.mark.weekly) for name in NAMES]
+)
 def test_a_demo_answers_its_visitor(name, demos, context):
     with voila.page(context, demos, f"voila/render/{name}.ipynb") as page:
         view = page.locator(".labkit-view")

@@ -1,4 +1,4 @@
-"""Lessons opened in JupyterLab and run with Run All, as a learner does it: 00 and 05 always, the others once a week."""
+"""Lessons opened in JupyterLab and run with Run All, as a learner does it: 00 always, the others once a week."""
 
 import re
 
@@ -11,9 +11,9 @@ from tests.browser.jupyterlab import jupyterlab, learners_folder
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-ALWAYS = ("00", "05")
+ALWAYS = "00"
 NUMBERS = [
-    pytest.param(lesson.number, marks=() if lesson.number in ALWAYS else pytest.mark.weekly)
+    pytest.param(lesson.number, marks=() if lesson.number == ALWAYS else pytest.mark.weekly)
     for lesson in listing.lessons()
 ]
 

@@ -1,8 +1,8 @@
-"""The cells of lessons, run as they are, and every request that they make, noted before it is encrypted.
+"""The cells of lessons in the live world, run as they are, and every request, noted before it is encrypted.
 
-`python lesson_requests.py live 04` prints a JSON object: the requests as (scheme, host, whether it carries a secret of
-the learner), and the cells that ended in an exception. In the live world the Hub and the router are stood in for by the
-course's own, behind the note: what the client meant to send is what is judged.
+`python lesson_requests.py 04` prints a JSON object: the requests as (scheme, host, whether it carries a secret of the
+learner), and the cells that ended in an exception. The Hub and the router are stood in for by the course's own, behind
+the note: what the client meant to send is what is judged.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def note(request: Any) -> None:
 
 
 def watch_transports(stand_in: Any) -> None:
-    """Note what the HTTP clients of all libraries hand on; `stand_in(request)` may lead it elsewhere after that."""
+    """Note what the HTTP clients of all libraries hand on; `stand_in(request)` leads it elsewhere after that."""
 
     def noting(own: Any) -> Any:
         def handle(self: Any, request: Any) -> Any:
@@ -108,11 +108,11 @@ def run(lesson: str) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    os.environ["LABKIT_MODE"] = mode = sys.argv[1]
+    os.environ["LABKIT_MODE"] = "live"
     watch_sockets()
-    watch_transports(real_services() if mode == "live" else lambda request: None)
+    watch_transports(real_services())
     with contextlib.redirect_stdout(io.StringIO()):
-        failed = [one for lesson in sys.argv[2:] for one in run(lesson)]
+        failed = [one for lesson in sys.argv[1:] for one in run(lesson)]
     print(json.dumps({"requests": sorted(set(requests)), "failed": failed}), flush=True)
     # Python 3.13.0 can crash at its end, while it collects streams that were read in part (seen 2026-11-25).
     os._exit(0)

@@ -1,4 +1,8 @@
-"""No request of the lessons on the Hub and on providers carries the learner's token to a host that it is not for."""
+"""No request of a lesson carries the learner's token to a host that it is not for.
+
+In the local world each lesson's own run tells: the item `requests` of labkit/authoring/strict.py. Here that item is
+shown to fail. In the live world lesson 04 is run against stand-ins, once a week.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,65 @@ import sys
 import pytest
 
 from labkit import assets
+from labkit.authoring.engine import execute
 from labkit.classroom import services
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
 
 import lesson_requests
+
+# Each way to send the token, to a listener of its own: what one library does must not hide what another one does.
+LISTENERS = """
+import os, subprocess, sys
+from contextlib import ExitStack
+from labkit import privacy
+names = ("client", "file", "async", "urllib", "body", "child", "datagram", "nothing")
+stack = ExitStack()
+at = {name: stack.enter_context(privacy.listen()).url for name in names}
+token = os.environ["HF_TOKEN"]
+hello = [{"role": "user", "content": "hello"}]
+"""
+WAYS = {
+    "client": "import huggingface_hub as hub\nhub.InferenceClient(base_url=at['client']).chat_completion(hello)",
+    "file": "del os.environ['HF_TOKEN']\nhub.InferenceClient(base_url=at['file']).chat_completion(hello)",
+    "async": "asked = hub.AsyncInferenceClient(base_url=at['async'], api_key=token)\n"
+    "await asked.chat_completion(hello)",
+    "urllib": "from urllib.request import Request, urlopen\n"
+    "urlopen(Request(at['urllib'], b'{}', {'Authorization': token})).read()",
+    "body": "urlopen(Request(at['body'], b'x' * 100_000 + token.encode())).read()",
+    "child": "code = f'import urllib.request; urllib.request.urlopen({at[\"child\"]!r}, {token!r}.encode()).read()'\n"
+    "subprocess.run([sys.executable, '-c', code], check=True)",
+    "datagram": "import socket\nto = ('127.0.0.1', int(at['datagram'].split(':')[-1]))\n"
+    "socket.socket(type=socket.SOCK_DGRAM).sendto(token.encode(), to)",
+    "nothing": "urlopen(Request(at['nothing'], b'{}')).read()",
+}
+ABROAD = "import contextlib\nwith contextlib.suppress(OSError):\n    urlopen('https://example.com/')"
+
+
+def test_each_way_to_send_the_token_is_seen(notebook):
+    # In two halves: a port of this machine would be stored as PORT.
+    told = "print(*(f'{name}={url[-5:-2]}+{url[-2:]}' for name, url in at.items()))"
+    report = execute(notebook(LISTENERS, *WAYS.values(), ABROAD, told))
+    assert report.stopped is None
+    said = report.notebook.cells[-1].outputs[0].text.replace("+", "")
+    ports = dict(pair.split("=") for pair in said.split())
+    carrying = {request.port for request in report.requests if request.carries}
+    assert {name for name, port in ports.items() if port in carrying} == set(WAYS) - {"nothing"}
+    assert len(carrying) == len(WAYS) - 1, "and nothing else of a kernel's run carries it"
+    assert ports["nothing"] in {request.port for request in report.requests}
+    assert ("example.com", "443") in {(one.host, one.port) for one in report.requests if one.outside}
+
+
+@pytest.mark.slow
+def test_a_notebook_that_asks_others_or_sends_the_token_fails(stored, strict_pytest, tmp_path):
+    stored("tells.ipynb", LISTENERS, WAYS["urllib"], "print(1)")
+    stored("asks.ipynb", "from urllib.request import urlopen", ABROAD, "print(1)")
+    done = strict_pytest(tmp_path)
+    assert done.returncode == 1 and "2 failed" in done.stdout, done.stdout
+    assert "tells.ipynb::requests FAILED" in done.stdout and "asks.ipynb::requests FAILED" in done.stdout
+    assert "It sent the learner's Hugging Face token to 127.0.0.1:" in done.stdout
+    assert "It asked example.com:443: in the local world nothing leaves this machine." in done.stdout
 
 
 @pytest.fixture
@@ -34,24 +91,14 @@ def learner(course_cache, tmp_path):
             services.stop(name)
 
 
-def seen(environment: dict[str, str], folder, mode: str, *lessons: str) -> dict:
-    command = [sys.executable, lesson_requests.__file__, mode, *lessons]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.slow
-def test_in_the_local_world_it_goes_nowhere(learner, tmp_path):
-    found = seen(learner, tmp_path, "local", "03", "04")
-    assert found["failed"] == []
-    assert found["requests"] == [["http", "127.0.0.1", False]], "other machines are not asked, and no secret is sent"
-
-
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_in_the_live_world_it_goes_to_hugging_face_alone(learner, tmp_path):
     """Lesson 04 against stand-ins for the Hub and the router: the same cells run, but for what only those have."""
-    found = seen(learner, tmp_path, "live", "04")
+    command = [sys.executable, lesson_requests.__file__, "04"]
+    done = subprocess.run(command, capture_output=True, text=True, env=learner, cwd=tmp_path, timeout=280)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
     told = [problem.partition(": ")[0] for _, problem in found["failed"]]
     assert told == ["LabError", "LabError", "RepositoryNotFoundError"], "two drills, and a model that makes pictures"
     carrying = {(scheme, host) for scheme, host, carries in found["requests"] if carries}

@@ -58,6 +58,7 @@ def test_widgets_that_capture_output_do_not_stall_the_run(notebook):
 
 def test_it_runs_in_an_empty_place_that_is_gone_afterwards(notebook, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "a-secret")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("LABKIT_MODE", "live")
     (cache.subfolder("models") / "weights").write_text("w", encoding="utf-8")
     report = execute(
@@ -65,14 +66,16 @@ def test_it_runs_in_an_empty_place_that_is_gone_afterwards(notebook, monkeypatch
             "from pathlib import Path\nimport os, labkit.cache\nprint(list(Path.cwd().iterdir()))",
             "root = labkit.cache.root()\nprint((root / 'models' / 'weights').read_text())",
             "(root / 'progress.json').write_text('{}')\nPath('left behind').touch()",
-            "print(os.environ.get('HF_TOKEN'), os.environ.get('LABKIT_MODE'), os.environ['PYTHONHASHSEED'])",
+            "print(os.environ.get('HF_HUB_OFFLINE'), os.environ.get('LABKIT_MODE'), os.environ['PYTHONHASHSEED'])",
             "print(Path.cwd(), root, Path.home())",
             "where = str(Path.cwd())\nprint(len(where), where[::-1])",
+            "print(os.environ['HF_TOKEN'], (Path(os.environ['HF_HOME']) / 'token').read_text())",
         )
     )
     shown = texts(report)
     assert shown[0] == "[]\n" and shown[1] == "w\n" and shown[3] == "None None 0\n"
     assert shown[4] == "WORK CACHE HOME\n"
+    assert shown[6] == "hf_PLANTED_IN_A_VARIABLE hf_PLANTED_IN_A_FILE\n", "not the learner's own"
     backwards = shown[5].split()[1]
     assert not Path(backwards[::-1]).exists(), "the run's folder is removed"
     assert [path.name for path in cache.root().iterdir()] == ["models"], "nothing of the run is in the learner's cache"

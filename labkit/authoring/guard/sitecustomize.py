@@ -1,15 +1,23 @@
 """Closes the network in this Python and its child processes; loopback stays open. Active by being on PYTHONPATH.
 
-Python imports `sitecustomize` at start-up, and children inherit the environment. Refuses what Python code asks of its
-`socket` module; a C library that opens sockets by itself is not seen.
+It also notes whom they asked, what was refused included, and whether they sent the planted token there: a line of JSON,
+[host, port, carries, outside], for each kind of request (`workspace.Workspace.requests` reads them).
+
+Python imports `sitecustomize` at start-up, and children inherit the environment. Sees what Python code asks of its
+`socket` module; a C library that opens sockets by itself is not seen, and nothing is read through TLS, which needs a
+host out there, and that is refused.
 """
 
 from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from pathlib import Path
+
+_NOTES = os.environ.get("LABKIT_GUARD_NOTES")
+_TOKEN = os.environ.get("LABKIT_GUARD_TOKEN", "").encode()
 
 _LOCAL_NAMES = {"", "localhost", "localhost.localdomain", "ip6-localhost", "0.0.0.0", "::", "::1"}
 _CONNECTS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
@@ -28,13 +36,61 @@ def _audit(event: str, arguments: tuple) -> None:
     if event in _CONNECTS:
         address = arguments[1]
         # An internet address is a tuple that begins with a host; a Unix socket's is a path, sendmsg's may be None.
-        if isinstance(address, tuple) and isinstance(address[0], str) and not _is_local(address[0]):
-            raise ConnectionRefusedError(f"the network is closed here: {address[0]} was refused")
+        if isinstance(address, tuple) and isinstance(address[0], str):
+            _note(address[0], address[1])
+            if not _is_local(address[0]):
+                raise ConnectionRefusedError(f"the network is closed here: {address[0]} was refused")
     elif event in _RESOLVES and not _is_local(arguments[0]):
         import socket
 
         if arguments[0] != socket.gethostname():
+            _note(arguments[0], arguments[1] if len(arguments) > 1 else None)
             raise socket.gaierror(socket.EAI_NONAME, f"the network is closed here: {arguments[0]} was not looked up")
+    elif event == "socket.__new__" and not _watching and "socket" in sys.modules:
+        _watch_what_is_sent(sys.modules["socket"].socket)
+
+
+_noted: set[tuple] = set()
+_watching: list[type] = []
+
+
+def _note(host: object, port: object, carries: bool = False) -> None:
+    name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    one = (name, str(port), carries, not _is_local(name))
+    if _NOTES and one not in _noted:
+        import json
+
+        _noted.add(one)
+        with Path(_NOTES).open("a", encoding="utf-8") as notes:
+            notes.write(json.dumps(one) + "\n")
+
+
+def _note_carrying(sender, more: tuple) -> None:
+    """`more` is what a call had beside the data: with `sendto` the address comes last."""
+    try:
+        to = more[-1] if more and isinstance(more[-1], tuple) else sender.getpeername()
+    except OSError:  # not connected, and the call will say so
+        return
+    if isinstance(to, tuple):  # the other end of a Unix socket is a path
+        _note(to[0], to[1], carries=True)
+
+
+def _watch_what_is_sent(kind: type) -> None:
+    """Look for the token in what leaves by a socket, whichever library sends it. Set up with the first socket."""
+
+    def noting(own, in_pieces):
+        def send(self, data, *more):
+            data = list(data) if in_pieces else data  # asyncio gives an iterator
+            if any(_TOKEN in bytes(piece) for piece in (data if in_pieces else [data])):
+                _note_carrying(self, more)
+            return own(self, data, *more)
+
+        return send
+
+    _watching.append(kind)
+    for name in ("send", "sendall", "sendto", "sendmsg"):
+        if _TOKEN and hasattr(kind, name):  # Windows has no sendmsg
+            setattr(kind, name, noting(getattr(kind, name), name == "sendmsg"))
 
 
 def _run_the_next_one() -> None:
