@@ -85,7 +85,7 @@ class Stop(Exception):
     complaints = ()  # what the program said
 
     def last_word(self):
-        return ([line.strip() for line in self.complaints if line.strip()] or ["no reason given"])[-1]
+        return last_line(self.complaints)
 
 
 class Missing(Stop):
@@ -497,16 +497,20 @@ def there(item):
 def one_disk(uv, variables):
     """uv links files out of its cache. Where .venv is on another disk it copies, and would warn of that each time."""
     answer = subprocess.run(
-        uv + ["cache", "dir"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables, encoding="utf-8"
+        uv + ["cache", "dir"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, encoding="utf-8"
     )
     folder = answer.stdout.strip()
     if answer.returncode != 0 or not folder:
-        raise WithoutUv("uv does not run on this machine")
+        raise WithoutUv("uv does not start here (%s)" % last_line(answer.stderr.splitlines()))
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
     if os.stat(folder).st_dev != os.stat(VENV).st_dev:
         variables.setdefault("UV_LINK_MODE", "copy")
     return variables
+
+
+def last_line(lines):
+    return ([line.strip() for line in lines if line.strip()] or ["no reason given"])[-1]
 
 
 def on_a_terminal():
