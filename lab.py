@@ -84,9 +84,6 @@ class Stop(Exception):
 
     complaints = ()  # what the program said
 
-    def last_word(self):
-        return ([line.strip() for line in self.complaints if line.strip()] or ["no reason given"])[-1]
-
 
 class Missing(Stop):
     """The index was reached, and has no such package for this machine."""
@@ -416,13 +413,13 @@ class Installer:
                 return
             if isinstance(reason, Blocked):
                 raise reason
-            print("      uv could not (%s): pip tries." % reason.last_word(), flush=True)
+            print("      uv could not (%s): pip tries." % last_word(reason.complaints), flush=True)
         insist(self.pip(arguments))
 
     def bring_uv(self):
         reason = self.pip(["--only-binary=:all:", "uv==" + UV])
         if isinstance(reason, (Missing, Unknown)):
-            raise WithoutUv("uv %s cannot be had here (%s)" % (UV, reason.last_word()))
+            raise WithoutUv("uv %s cannot be had here (%s)" % (UV, last_word(reason.complaints)))
         insist(reason)
 
     def pip(self, arguments):
@@ -497,16 +494,24 @@ def there(item):
 def one_disk(uv, variables):
     """uv links files out of its cache. Where .venv is on another disk it copies, and would warn of that each time."""
     answer = subprocess.run(
-        uv + ["cache", "dir"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables, encoding="utf-8"
+        uv + ["cache", "dir"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, encoding="utf-8"
     )
     folder = answer.stdout.strip()
     if answer.returncode != 0 or not folder:
-        raise WithoutUv("uv does not run on this machine")
+        raise WithoutUv("uv does not start here (%s)" % last_word(answer.stderr.splitlines()))
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
     if os.stat(folder).st_dev != os.stat(VENV).st_dev:
         variables.setdefault("UV_LINK_MODE", "copy")
     return variables
+
+
+def last_word(lines):
+    """What a program's complaint comes down to: pip's first error, uv's last cause."""
+    lines = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR: ")]
+    chosen = (errors[:1] + lines[-1:] + ["no reason given"])[0]
+    return re.sub(r"^(ERROR|error|cause): |\.$", "", chosen)
 
 
 def on_a_terminal():

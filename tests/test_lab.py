@@ -579,8 +579,7 @@ def test_the_best_version_of_all_indexes_is_taken(ready, index, uv_wheel):
     run = lab(ready, "test", **indexes, UV_OFFLINE="1", UV_INDEX_URL="http://127.0.0.1:9", UV_PYTHON="3.6")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "extra-for-tests==2" in installed(ready).replace("_", "-")
-    fetched = [agent for agent, path in index.asked if path.endswith(".whl")]
-    assert fetched == ["uv" if uv_wheel else "pip"]
+    assert {agent for agent, path in index.asked if path.endswith(".whl")} == {"uv" if uv_wheel else "pip"}
     log = (ready / ".lab.log").read_text(encoding="utf-8")
     assert "pip install" in log and len(log) < 100_000
 
@@ -603,5 +602,5 @@ def test_where_uv_cannot_reach_the_index_pip_has_the_last_word(ready, uv_wheel):
 
 def test_a_setting_that_uv_takes_amiss_is_left_to_pip(ready, index, uv_wheel):
     run = lab(ready, "test", PIP_INDEX_URL=f"{index.address}/simple1", PIP_TIMEOUT="15.5")
-    assert ("uv could not (" in run.stdout) is bool(uv_wheel)
+    assert ("uv does not start here (Failed to parse" in run.stdout) is bool(uv_wheel)
     assert run.returncode == 0 and "extra-for-tests==1" in installed(ready).replace("_", "-")
