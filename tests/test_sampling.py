@@ -58,9 +58,14 @@ def model_and_tokenizer():
     return local.load(dtype="fp32")
 
 
+@functools.cache
+def real_logits():
+    return sampling.next_logits(*model_and_tokenizer(), "Once upon a time")
+
+
 @pytest.mark.parametrize("rules", [{"top_p": 0.9}, {"min_p": 0.05}, {"top_k": 40, "top_p": 0.95}, {}])
 def test_real_scores(course_cache, rules):
-    logits = sampling.next_logits(*model_and_tokenizer(), "Once upon a time")
+    logits = real_logits()
     rules = {"temperature": 0.8, **rules}
     assert torch.allclose(sampling.probabilities(logits, **rules), library(logits, [1], rules), atol=1e-6)
 
