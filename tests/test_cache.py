@@ -14,7 +14,8 @@ from labkit.errors import LabError
 def test_root_is_where_the_learner_says(monkeypatch, tmp_path):
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "new" / "über cache"))
     assert cache.root() == tmp_path / "new" / "über cache"
-    assert cache.subfolder("a", "b").is_dir()
+    for _ in range(2):
+        assert cache.subfolder("a", "b").is_dir()
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(monkeypatch, tmp_path):
@@ -45,9 +46,10 @@ def test_replacing_shows_the_old_file_until_the_new_one_is_whole(tmp_path):
 def test_a_failure_inside_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "file.txt"
     cache.write_atomically(target, "old")
-    with pytest.raises(ZeroDivisionError), cache.replacing(target) as part:
-        part.write_text("half", encoding="utf-8")
-        raise ZeroDivisionError
+    for problem in (ZeroDivisionError, OSError(5, "Input/output error")):
+        with pytest.raises((ZeroDivisionError, OSError)), cache.replacing(target) as part:
+            part.write_text("half", encoding="utf-8")
+            raise problem
     assert target.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -97,6 +99,15 @@ def test_too_little_space_is_said_before_anything_is_written(tmp_path, monkeypat
     # Another folder for the cache would not help what is written beside it.
     with pytest.raises(LabError, match=r"A checkpoint needs .* are free: make room\.$"):
         cache.require_space(tmp_path, 10**18, "A checkpoint")
+
+
+def test_parts_of_writers_that_are_gone_are_swept_and_those_of_others_stay(tmp_path):
+    ours, gone, strange = (tmp_path / f".file.txt.{pid}.x_y.part" for pid in (os.getpid(), 2**31 - 1, "nobody"))
+    for part in (ours, gone, strange):
+        part.mkdir()
+        (part / "file.txt").touch()
+    cache.write_atomically(tmp_path / "file.txt", "new")
+    assert sorted(tmp_path.iterdir()) == sorted([ours, tmp_path / "file.txt"])
 
 
 KILLED = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -49,6 +50,8 @@ def test_a_host_that_refuses_does_not_answer(asked):
 
 
 def test_a_network_that_hangs_is_left_in_time(asked):
-    began = time.monotonic()
+    before, began = set(threading.enumerate()), time.monotonic()
     assert network.answers("hub.example", 0.2) is False
     assert 0.1 < time.monotonic() - began < 0.9 and asked
+    waiting = set(threading.enumerate()) - before
+    assert [thread.daemon for thread in waiting] == [True], "a process that ends does not wait for it"
