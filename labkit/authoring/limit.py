@@ -88,7 +88,7 @@ def _make(parent: Path, limit: int) -> Group | None:
 
 def _remove(made: Group) -> None:
     deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+    while made.folder.exists() and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             made.folder.rmdir()
             return

@@ -22,8 +22,10 @@ def peak_of(code: str) -> Peak:
     process.stdout.readline()
     peak.look()
     peak.stop()
+    process.stdin.close()
+    process.wait()  # a child whose parent is there stays a zombie, and would be waited for
     peak.end_children()
-    process.communicate()
+    process.stdout.close()
     return peak
 
 
