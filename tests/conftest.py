@@ -63,7 +63,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     for name in OWN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     yield folder
-    if (folder / "services").exists():
+    if (folder / "services").is_dir():
         require_nothing_stays(folder)
 
 

@@ -146,9 +146,10 @@ def require_nothing_stays(folder: Path, seconds: float = 10) -> None:
     from labkit.classroom import services
 
     for place in [found for depth in ("", "*/", "*/*/") for found in folder.glob(f"{depth}services")]:
-        with at(place.parent):
-            services.leave_all()
-            services.stop_all()
+        if place.is_dir():
+            with at(place.parent):
+                services.leave_all()
+                services.stop_all()
     deadline = time.monotonic() + seconds
     while (stayed := processes_of(folder)) and time.monotonic() < deadline:
         time.sleep(0.05)
