@@ -103,8 +103,8 @@ def test_a_port_in_use_is_one_sentence():
 LAB = """
 import sys
 from pathlib import Path
-from labkit import work
-work.root = Path.cwd
+from labkit import assets, work
+assets.root = Path.cwd
 sys.exit(work.lab(sys.argv[1:]))
 """
 

@@ -25,7 +25,8 @@ _TIMED = """import time; began = time.perf_counter()
 {}
 import sys; print(time.perf_counter() - began, 'torch' in sys.modules)"""
 # `labkit lab` in the current folder, so that a learner's own is left alone.
-_LAB = "import sys; from pathlib import Path; from labkit import work; work.root = Path.cwd; work.lab(sys.argv[1:])"
+_LAB = """import sys; from pathlib import Path; from labkit import assets, work
+assets.root = Path.cwd; work.lab(sys.argv[1:])"""
 
 
 def run(quick: bool) -> Section:
