@@ -12,6 +12,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from labkit import memory
+
 
 def convert(gguf: Path, folder: Path) -> None:
     """Write `folder`, ready for `from_pretrained`: fp32 weights de-quantized from `gguf`, tokenizer, chat template.
@@ -32,7 +34,7 @@ def convert(gguf: Path, folder: Path) -> None:
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32, **options)
     special = _special_tokens(gguf)
-    tokenizer = _tokenizer(source, special, context=model.config.max_position_embeddings)
+    tokenizer = _tokenizer(source, special, context=memory.context_of(model.config))
     numbers = {f"{name}_token_id": special[name] for name in ("bos", "eos", "pad")}
     for name, token in numbers.items():
         setattr(model.config, name, token)
