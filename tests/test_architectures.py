@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from labkit import finetuning, memory
+from labkit import catalogue, finetuning, memory
 from labkit.errors import LabError
 from labkit.memory.shapes import is_linear, linear_parameter_count
 from tests.test_memory import peak_allocated
@@ -65,8 +65,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "gemma4, dense": (
         "gemma4_text",
-        {"num_hidden_layers": 8, "attention_k_eq_v": True, "num_global_key_value_heads": 1, **GEMMA4}
-        | {"hidden_size_per_layer_input": 0},
+        {"num_hidden_layers": 12, "attention_k_eq_v": True, "num_global_key_value_heads": 1, **GEMMA4}
+        | {"hidden_size_per_layer_input": 0, "layer_types": MIXED * 3},
     ),
     "gemma4, experts": (
         "gemma4_text",
@@ -273,6 +273,8 @@ def test_what_is_stored_in_mxfp4():
     blocks, scales = numbers // 32 * 16, numbers // 32
     assert memory.mxfp4_bytes(shape) == blocks + scales + 2 * (memory.parameter_count(shape) - numbers)
     assert memory.inference_bytes(shape, dtype="mxfp4", tokens=9).weights == memory.mxfp4_bytes(shape)
+    # What model.safetensors.index.json of the published files says: https://huggingface.co/openai/gpt-oss-20b
+    assert memory.mxfp4_bytes(catalogue.get("gpt-oss-20b").shape) == 13_761_264_768
     with pytest.raises(LabError, match="this model has none"):
         memory.mxfp4_bytes(memory.shape_of(config_for("llama")))
 

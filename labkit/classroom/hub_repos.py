@@ -94,6 +94,8 @@ def _readme(entry: Entry, card: dict[str, Any], *, complete: bool) -> str:
         if complete
         else "Its weights are not here: the files have headers rebuilt from the published shapes, and no numbers."
     )
+    if quantized := (entry.config or {}).get("quantization_config"):
+        there += f" They are published in {quantized['quant_method'].upper()}; the headers here are those of 16 bits."
     rows = [
         f"| {key} | {fact.value} | {'' if fact.confirmed else 'unconfirmed: '}{fact.source} | {fact.seen} |"
         for key, fact in entry.facts.items()

@@ -25,6 +25,8 @@ class Settings:
         self.kv_heads: int = self("num_key_value_heads", self.heads)
         self.head_dim: int = self("head_dim", self.hidden // self.heads)
         self.layers: int = values["num_hidden_layers"]
+        # transformers 5 says here what is different in some layers; its keys are numbers as text, "05" among ten or more.
+        self.own = {int(place): own for place, own in self("per_layer_config", {}).items()}
 
     def __call__(self, key: str, default: Any = None) -> Any:
         value = self._values.get(key)
@@ -229,10 +231,10 @@ def _gemma4(read: Settings) -> Shape:
 def _gemma4_layer(read: Settings, place: int, kind: str, window: int, *, shared: bool) -> Layer:
     full, hidden, inner = kind == "full_attention", read.hidden, read("intermediate_size")
     head_dim = read("global_head_dim", 512) if full else read.head_dim
-    head_dim = read("per_layer_config", {}).get(str(place), {}).get("head_dim", head_dim)
     same = full and read("attention_k_eq_v", False)  # values are the keys, normed in another way
     kv_heads = read("num_global_key_value_heads", read.kv_heads) if same else read.kv_heads
-    kv_heads = read("per_layer_config", {}).get(str(place), {}).get("num_key_value_heads", kv_heads)
+    own = read.own.get(place, {})
+    head_dim, kv_heads = own.get("head_dim", head_dim), own.get("num_key_value_heads", kv_heads)
     queries, keys = read.heads * head_dim, kv_heads * head_dim
     weights = _attention(hidden, queries, keys) | _norms(_HEADS, head_dim)
     for name in ("k_proj", "v_proj", "k_norm") if shared else ("v_proj",) if same else ():
