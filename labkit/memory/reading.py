@@ -7,6 +7,7 @@ from typing import Any
 
 from labkit.errors import LabError
 from labkit.memory import layered
+from labkit.memory.parts import Settings
 from labkit.memory.shapes import Shape
 
 # What a transformers configuration does not say, because its code does.
@@ -58,7 +59,7 @@ def shape_of(config: Any) -> Shape:
     family = text.get("model_type")
     biased = any(text.get(name) for name in ("attention_bias", "mlp_bias", "mamba_proj_bias"))
     if family in layered.FAMILIES and not (biased and family not in layered.WITH_BIASES):
-        return layered.FAMILIES[family](layered.Settings(text))
+        return layered.FAMILIES[family](Settings(text))
     if family not in _FAMILIES or biased:
         known = ", ".join([*_FAMILIES, *layered.FAMILIES])
         raise LabError(f"The arithmetic of this {family!r} model is not known: it covers {known} without biases.")
