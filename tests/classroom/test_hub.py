@@ -125,9 +125,8 @@ def test_weights_that_are_not_there_are_refused_in_a_sentence(download):
 
 
 FOUND = {
-    "mistral-7b mistral-7b-instruct mistral-7b-v0.3 mistral-small-3.2-24b-instruct mixtral-8x7b mixtral-8x7b-instruct": {
-        "author": "mistralai"
-    },
+    "mistral-7b mistral-7b-instruct mistral-7b-v0.3 mistral-small-3.2-24b-instruct "
+    "mixtral-8x7b mixtral-8x7b-instruct": {"author": "mistralai"},
     "smollm2-1.7b-instruct smollm2-135m-instruct smollm2-360m-instruct": {
         "search": "SMOLLM2",
         "author": "HuggingFaceTB",
