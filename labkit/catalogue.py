@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import functools
+import json
 import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -27,8 +28,9 @@ _SHAPE = {field.name: field.default is MISSING for field in fields(memory.Shape)
 _REQUIRED = (
     *("title", "maker", "repo_id", "revision", "licence", "gated", "chat"),
     *("parameters", "architecture", "model_type", "context"),
-    *(name for name, required in _SHAPE.items() if required),
 )
+# Its shape: number by number, or in the published configuration beside its file.
+_OF_SHAPE = tuple(name for name, required in _SHAPE.items() if required)
 _TYPES = {"source": str, "seen": datetime.date, "confirmed": bool}
 
 
@@ -74,7 +76,7 @@ class Entry:
 
     @property
     def licence(self) -> str:
-        """The licence as the Hub names it: apache-2.0, mit, llama2, llama3.2, gemma."""
+        """The licence as the Hub names it: apache-2.0, mit, llama2, llama3.2, llama4, gemma, lfm1.0."""
         return self.value("licence")
 
     @property
@@ -94,7 +96,7 @@ class Entry:
 
     @property
     def architecture(self) -> str:
-        """The class of transformers, for example `LlamaForCausalLM`."""
+        """The class of transformers for the language model, for example `LlamaForCausalLM`."""
         return self.value("architecture")
 
     @property
@@ -103,7 +105,15 @@ class Entry:
         return self.value("context")
 
     @property
+    def config(self) -> dict[str, Any] | None:
+        """What `config.json` says of the shape, where the catalogue keeps it; None where it has the numbers alone."""
+        return _config(self.value("config")) if "config" in self.facts else None
+
+    @property
     def shape(self) -> memory.Shape:
+        """The shape of the language model; of a model that reads pictures or sound too, without the part that does."""
+        if "config" in self.facts:
+            return _shape(self.value("config"))
         return memory.Shape(**{name: self.value(name) for name in _SHAPE if name in self.facts})
 
     def size_bytes(self, dtype: str) -> int:
@@ -164,6 +174,16 @@ def _entry(name: str) -> Entry:
     return load(_files()[name])
 
 
+@functools.cache
+def _config(name: str) -> dict[str, Any]:
+    return json.loads(assets.path("catalogue", name).read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _shape(name: str) -> memory.Shape:
+    return memory.shape_of(_config(name))
+
+
 def fact(name: str) -> Fact:
     """A statement of `assets/facts.toml` about models, vendors or benchmarks. LabError for an unknown name.
 
@@ -197,9 +217,10 @@ def load(file: Path) -> Entry:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise LabError(f"The catalogue file {file.name} is not valid TOML: {problem}.") from None
     facts = {key: _fact(file, key, table) for key, table in tables.items()}
-    for key in _REQUIRED:
+    required = _REQUIRED if "config" in facts else (*_REQUIRED, *_OF_SHAPE)
+    for key in required:
         if key not in facts:
-            raise LabError(f"The catalogue file {file.name} has no {key!r}: every model needs {', '.join(_REQUIRED)}.")
+            raise LabError(f"The catalogue file {file.name} has no {key!r}: every model needs {', '.join(required)}.")
     return Entry(file.stem, facts)
 
 

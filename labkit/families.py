@@ -25,9 +25,17 @@ _OWN = ("architectures", "model_type", "transformers_version", "attention_bias",
 def config(name: str) -> PreTrainedConfig:
     """The transformers configuration with the published shape of a model of the catalogue.
 
-    Enough to build it on the meta device, where tensors have shapes and no numbers. LabError for an unknown name.
+    Enough to build it on the meta device, where tensors have shapes and no numbers. Of a model that reads pictures or
+    sound too, the configuration of its language model. LabError for an unknown name.
     """
     entry = catalogue.get(name)
+    if entry.config is not None:
+        from transformers import AutoConfig
+
+        published = {
+            key: value for key, value in entry.config.items() if key not in ("model_type", "quantization_config")
+        }
+        return AutoConfig.for_model(entry.value("model_type"), **published).get_text_config()
     return config_of(entry.value("model_type"), entry.shape, max_position_embeddings=entry.context)
 
 

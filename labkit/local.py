@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labkit import catalogue, machine, models, planning
+from labkit import catalogue, machine, memory, models, planning
 from labkit.errors import LabError
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _prepare(
     inputs = tokenizer.apply_chat_template(
         list(messages), add_generation_prompt=True, return_dict=True, return_tensors="pt"
     ).to(model.device)
-    length, context = inputs["input_ids"].shape[1], model.config.max_position_embeddings
+    length, context = inputs["input_ids"].shape[1], memory.context_of(model.config)
     if length >= context:
         raise LabError(
             f"The conversation is {length:,} tokens long and this model reads at most {context:,}: shorten it."

@@ -64,7 +64,7 @@ def test_each_model_can_be_used(entry):
 
 @each_model
 def test_licence_ids_are_the_hubs(entry):
-    assert entry.licence in {"apache-2.0", "mit", "llama2", "llama3.1", "llama3.2", "gemma"}
+    assert entry.licence in {"apache-2.0", "mit", "llama2", "llama3.1", "llama3.2", "llama4", "gemma", "lfm1.0"}
 
 
 def test_sizes():
@@ -187,3 +187,15 @@ def test_scores_say_who_measured_and_how():
     assert (table.confirmed | (table.note != "")).all()
     assert not table.duplicated(["model", "benchmark", "method", "measured_by"]).any()
     assert set(catalogue.scores("MMLU").benchmark) == {"MMLU"}
+
+
+def test_a_configuration_beside_a_file_is_the_models():
+    """Its file has what the card says of it, and no number of the shape stands twice."""
+    beside = {file.name for file in assets.path("catalogue").glob("*.json")}
+    described = [entry for entry in ENTRIES if entry.config is not None]
+    assert beside == {f"{entry.name}.json" for entry in described} and len(described) >= 18
+    for entry in described:
+        assert entry.config["model_type"] == entry.value("model_type"), entry.name
+        assert memory.context_of(entry.config) == entry.context, entry.name
+        assert not {field.name for field in fields(memory.Shape)} & set(entry.facts), entry.name
+    assert catalogue.get("mistral-7b").config is None

@@ -14,6 +14,7 @@ from typing import Any
 from labkit import catalogue
 from labkit.catalogue import Entry
 from labkit.classroom import hub_made, hub_weights
+from labkit.classroom.hub_cards import LICENCES
 from labkit.classroom.hub_files import File, Repo, data_file, text_file
 
 NOT_THE_HUB = "local-hub; this is the course's Hub on your machine, not huggingface.co"
@@ -71,7 +72,10 @@ def _from_folder(folder: Path) -> dict[str, File]:
 
 def _card(entry: Entry, *, complete: bool) -> dict[str, Any]:
     """The card's metadata: what is confirmed of licence, task, library and descent."""
-    card = {"license": entry.licence, "library_name": "transformers", "pipeline_tag": "text-generation"}
+    card = {"license": entry.licence, "library_name": "transformers"}
+    if entry.licence not in LICENCES:
+        card |= {"license": "other", "license_name": entry.licence, "license_link": "LICENSE"}
+    card["pipeline_tag"] = entry.value("task", "text-generation")
     tags = (["conversational"] if entry.value("chat") else []) + ([_DEQUANTIZED] if complete else [])
     if tags:
         card["tags"] = tags
@@ -90,6 +94,8 @@ def _readme(entry: Entry, card: dict[str, Any], *, complete: bool) -> str:
         if complete
         else "Its weights are not here: the files have headers rebuilt from the published shapes, and no numbers."
     )
+    if quantized := (entry.config or {}).get("quantization_config"):
+        there += f" They are published in {quantized['quant_method'].upper()}; the headers here are those of 16 bits."
     rows = [
         f"| {key} | {fact.value} | {'' if fact.confirmed else 'unconfirmed: '}{fact.source} | {fact.seen} |"
         for key, fact in entry.facts.items()

@@ -14,7 +14,7 @@ from typing import Any
 
 from labkit.catalogue import Entry
 from labkit.classroom.hub_files import File, text_file
-from labkit.memory import Shape
+from labkit.memory import Layered, Shape, text_config
 
 SHARD_BYTES = 10_000_000_000  # a larger model is cut into files of at most this size, as its makers do
 _BYTES = {"F32": 4, "I32": 4, "BF16": 2, "F16": 2}
@@ -26,8 +26,16 @@ def dtype_of(entry: Entry) -> str:
 
 
 def tensors(entry: Entry) -> dict[str, tuple[int, ...]]:
-    """The name and shape of every weight of a model of the catalogue."""
-    shape, family = entry.shape, entry.value("model_type")
+    """The name and shape of every weight of a model of the catalogue; of its language model, if it is more than one."""
+    shape = entry.shape
+    if isinstance(shape, Layered):
+        layers = (
+            (f"model.layers.{layer}.{name}", size)
+            for layer, part in enumerate(shape.parts)
+            for name, size in part.weights
+        )
+        return dict(shape.outside) | dict(layers)
+    family = text_config(entry.config)["model_type"] if entry.config else entry.value("model_type")
     found = {"model.embed_tokens.weight": (shape.vocab, shape.hidden)}
     for layer in range(shape.layers):
         for name, size in _layer(shape, family):
@@ -63,6 +71,7 @@ _NORMS = {
         *("pre_feedforward_layernorm", "post_feedforward_layernorm"),
     ),
     "olmo2": ("post_attention_layernorm", "post_feedforward_layernorm"),
+    "olmo3": ("post_attention_layernorm", "post_feedforward_layernorm"),
 }
 
 
@@ -134,6 +143,8 @@ def files(entry: Entry) -> dict[str, File]:
 
 def config(entry: Entry) -> dict[str, Any]:
     """`config.json` with the published values that the catalogue has; the rest is the library's default."""
+    if entry.config is not None:
+        return entry.config
     shape = entry.shape
     found: dict[str, Any] = {
         "architectures": [entry.architecture],

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labkit import assets
+from labkit import assets, memory
 from labkit.bars import bar
 from labkit.errors import LabError
 
@@ -72,7 +72,7 @@ def token_losses(
     """
     import torch
 
-    stride = _checked(model.config.max_position_embeddings, window, stride)
+    stride = _checked(memory.context_of(model.config), window, stride)
     losses, parts = [], [part for ids in each(documents) for part in windows(ids, window, stride)]
     for inputs, first in bar(parts, "Scoring the text", quiet=quiet):
         for start, logits in _logits(model, inputs, first):

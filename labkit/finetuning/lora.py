@@ -96,16 +96,16 @@ def parameters(shape: memory.Shape, rank: int, targets: Sequence[str] = ATTENTIO
     """
     if rank < 1:
         raise LabError(f"A rank is 1 or more, not {rank}.")
-    return shape.layers * sum(rank * (ins + outs) for ins, outs in _sizes(shape, targets))
+    return sum(rank * (ins + outs) for ins, outs in _sizes(shape, targets))
 
 
 def full_parameters(shape: memory.Shape, targets: Sequence[str] = ATTENTION) -> int:
     """How many numbers the matrices themselves have, which LoRA leaves alone."""
-    return shape.layers * sum(ins * outs for ins, outs in _sizes(shape, targets))
+    return sum(ins * outs for ins, outs in _sizes(shape, targets))
 
 
 def _sizes(shape: memory.Shape, targets: Sequence[str]) -> list[tuple[int, int]]:
-    """(in, out) of each target of one layer; of one expert, if there are several."""
+    """(in, out) of each target in every layer; of one expert, if there are several."""
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     hidden, inner = shape.hidden, shape.intermediate
     sizes = {"q_proj": (hidden, queries), "k_proj": (hidden, keys), "v_proj": (hidden, keys)}
@@ -113,7 +113,10 @@ def _sizes(shape: memory.Shape, targets: Sequence[str]) -> list[tuple[int, int]]
     sizes["down_proj"] = (inner, hidden)
     if unknown := [name for name in targets if name not in sizes]:
         raise LabError(f"There is no matrix {unknown[0]!r} in a layer: choose among {', '.join(sizes)}.")
-    return [sizes[name] for name in targets]
+    if isinstance(shape, memory.Layered):
+        found = [(name.split("."), size) for layer in shape.parts for name, size in layer.weights if len(size) == 2]
+        return [(ins, outs) for path, (outs, ins) in found if path[-1] == "weight" and path[-2] in targets]
+    return shape.layers * [sizes[name] for name in targets]
 
 
 def table(shape: memory.Shape, ranks: Sequence[int], targets: Sequence[str] = ATTENTION) -> pandas.DataFrame:

@@ -8,7 +8,6 @@ Source: Rajbhandari et al. 2020, section 5, https://arxiv.org/abs/1910.02054 (st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit import catalogue, memory
@@ -43,7 +42,7 @@ def per_device_bytes(shape: memory.Shape, *, devices: int = 1, method: str = "fu
     if devices == 1:
         return states
     # One layer and what is outside of all layers: a model of one layer.
-    gathered = memory.stored_bytes(replace(shape, layers=1), "bf16" if method == "full" else kept)
+    gathered = memory.stored_bytes(shape.one_layer(), "bf16" if method == "full" else kept)
     return -(-states // devices) + gathered
 
 

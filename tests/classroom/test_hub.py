@@ -117,13 +117,14 @@ def test_weights_that_are_not_there_are_refused_in_a_sentence(download):
 
 
 FOUND = {
-    "mistral-7b mistral-7b-instruct mistral-7b-v0.3 mixtral-8x7b mixtral-8x7b-instruct": {"author": "mistralai"},
+    "mistral-7b mistral-7b-instruct mistral-7b-v0.3 mistral-small-3.2-24b-instruct "
+    "mixtral-8x7b mixtral-8x7b-instruct": {"author": "mistralai"},
     "smollm2-1.7b-instruct smollm2-135m-instruct smollm2-360m-instruct": {
         "search": "SMOLLM2",
         "author": "HuggingFaceTB",
         "filter": "conversational",
     },
-    "llama-2-70b llama-2-70b-chat": {"num_parameters": "min:60B"},
+    "llama-2-70b llama-2-70b-chat": {"num_parameters": "min:60B,max:80B"},
     "smollm2-135m-instruct": {
         "author": "huggingfacetb",
         "num_parameters": "min:100M,max:250M",

@@ -68,11 +68,11 @@ def test_the_served_configuration_has_exactly_the_published_parameters(entry, do
 
     config = AutoConfig.from_pretrained(download(entry.repo_id, "config.json").parent)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = AutoModelForCausalLM.from_config(config.get_text_config())
     assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
     assert type(model).__name__ == entry.architecture
     assert memory.shape_of(config) == entry.shape
-    assert config.max_position_embeddings == entry.context
+    assert memory.context_of(config) == entry.context
 
 
 def test_the_hub_is_large_enough_to_search_in(repos):

@@ -60,7 +60,14 @@ QUERIES = {
     "library": ({"filter": "peft"}, lambda repo: repo.card.get("library_name") == "peft"),
     "language": ({"filter": "en"}, lambda repo: "en" in repo.card.get("language", [])),
     "format": ({"filter": "pytorch"}, lambda repo: any(path.endswith(".bin") for path in repo.files)),
-    "task": ({"pipeline_tag": "text-generation"}, lambda repo: True),
+    "task": (
+        {"pipeline_tag": "text-generation"},
+        lambda repo: repo.card.get("pipeline_tag", "text-generation") == "text-generation",
+    ),
+    "another task": (
+        {"pipeline_tag": "image-text-to-text"},
+        lambda repo: repo.card.get("pipeline_tag") == "image-text-to-text",
+    ),
     "gated": ({"gated": True}, lambda repo: repo.gated),
     "not gated": ({"gated": False}, lambda repo: not repo.gated),
     "size": ({"num_parameters": "min:1B,max:2B"}, lambda repo: 1e9 <= total(repo) <= 2e9),

@@ -1,126 +1,22 @@
-"""How many bytes a language model needs, from its shape alone: weights, KV cache, activations, training state.
-
-Knows shapes and arithmetic; needs no torch and no download. Knows nothing of what this machine has (`machine`) or of
-which models there are (`catalogue`): `planning` brings them together. GB is 10^9 bytes, GiB is 2^30.
-"""
+"""Bytes from a shape: weights in each precision, KV cache, working memory, the states of training, and plans of all."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from labkit.errors import LabError
+from labkit.memory.shapes import Layer, Layered, Shape, is_routed, linear_parameter_count, parameter_count
 
 # Bits that one number takes. int4 is stored in blocks of 32 numbers that share one 16-bit scale: 4 + 16/32 bits.
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "int4": 4.5}
 INT4_BLOCK, INT4_BLOCK_BYTES = 32, 18
 _NF4_BITS = 4.5  # 64 numbers of 4 bits share an fp32 scale
+_MXFP4_BITS = 4.25  # 32 numbers of 4 bits share a scale of 8 bits
 
 # What Python, torch, transformers and a tokenizer hold without any model: 392 MB resident on Linux (torch 2.13 for
 # CPUs, transformers 5.23, 2026-11), and some 60 MB more once they compute.
 LIBRARIES_BYTES = 450_000_000
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The numbers that decide the size of a decoder-only transformer. The defaults are LLaMA's ways."""
-
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    intermediate: int
-    vocab: int
-    tied: bool
-    experts: int = 1
-    experts_active: int = 1
-    window: int | None = None  # tokens that a layer with a sliding window looks back on
-    global_every: int | None = None  # with a window: every n-th layer has none and sees everything (Gemma 3: 6)
-    norms: int = 2  # RMSNorm vectors of `hidden` numbers in a layer (Gemma 3: 4)
-    qkv_bias: bool = False  # queries, keys and values have a bias (Qwen2.5)
-    qk_norm: str = ""  # queries and keys have an RMSNorm: "head", one for all heads, or "full", over all of them
-
-
-# What a transformers configuration does not say, because its code does.
-_FAMILIES: dict[str, dict[str, Any]] = {
-    "llama": {},
-    "mistral": {},
-    "mixtral": {},
-    "phi3": {},
-    "qwen2": {"qkv_bias": True},
-    "qwen3": {"qk_norm": "head"},
-    "olmo2": {"qk_norm": "full"},
-    "gemma3_text": {"qk_norm": "head", "norms": 4},
-}
-
-
-def shape_of(config: Any) -> Shape:
-    """The shape of a transformers configuration (object, or config.json as a dict). LabError for unknown families."""
-    read = config.get if isinstance(config, Mapping) else lambda key, default=None: getattr(config, key, default)
-    family = read("model_type")
-    if family not in _FAMILIES or read("attention_bias") or read("mlp_bias"):
-        raise LabError(
-            f"The arithmetic of this {family!r} model is not known: it covers {', '.join(_FAMILIES)} without biases."
-        )
-    heads, hidden, experts = read("num_attention_heads"), read("hidden_size"), read("num_local_experts") or 1
-    window = read("sliding_window") if read("use_sliding_window", True) else None
-    kinds = read("layer_types") or []
-    every = kinds.index("full_attention") + 1 if {"full_attention", "sliding_attention"} <= set(kinds) else None
-    if every is None and family == "gemma3_text":
-        every = read("sliding_window_pattern", 6)
-    return Shape(
-        layers=read("num_hidden_layers"),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=read("num_key_value_heads") or heads,
-        head_dim=read("head_dim") or hidden // heads,
-        intermediate=read("intermediate_size"),
-        vocab=read("vocab_size"),
-        tied=bool(read("tie_word_embeddings", family == "gemma3_text")),
-        experts=experts,
-        experts_active=read("num_experts_per_tok") if experts > 1 else 1,
-        window=window,
-        global_every=every if window else None,
-        **_FAMILIES[family],
-    )
-
-
-def parameter_count(shape: Shape) -> int:
-    """Exactly how many numbers the model's weights are.
-
-    >>> llama2_7b = Shape(32, 4096, 32, 32, 128, 11008, 32000, tied=False)
-    >>> f"{parameter_count(llama2_7b):,}"
-    '6,738,415,616'
-    """
-    return _layers(shape, shape.experts) + _outside(shape)
-
-
-def active_parameter_count(shape: Shape) -> int:
-    """How many of them take part in computing one token: all, unless the model is a mixture of experts.
-
-    >>> mixtral = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False, experts=8, experts_active=2)
-    >>> print(f"{active_parameter_count(mixtral) / 1e9:.1f} of {parameter_count(mixtral) / 1e9:.1f} billion")
-    12.9 of 46.7 billion
-    """
-    return _layers(shape, shape.experts_active) + _outside(shape)
-
-
-def _outside(shape: Shape) -> int:
-    """The token embedding, the output matrix (the same one when tied) and the last norm."""
-    return shape.vocab * shape.hidden * (1 if shape.tied else 2) + shape.hidden
-
-
-def _layers(shape: Shape, experts: int) -> int:
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    attention = 2 * shape.hidden * queries + 2 * shape.hidden * keys  # queries and output, keys and values
-    attention += queries + 2 * keys if shape.qkv_bias else 0
-    attention += {"": 0, "head": 2 * shape.head_dim, "full": queries + keys}[shape.qk_norm]
-    mlp = 3 * shape.hidden * shape.intermediate * experts  # gate, up, down
-    router = shape.hidden * shape.experts if shape.experts > 1 else 0
-    return shape.layers * (attention + mlp + router + shape.norms * shape.hidden)
 
 
 def weights_bytes(parameters: int, dtype: str) -> int:
@@ -154,15 +50,31 @@ def nf4_bytes(shape: Shape) -> int:
     >>> [round(nf4_bytes(shape) / 1e9, 1) for shape in (llama2_7b, mixtral)]
     [4.2, 91.5]
     """
-    matrices = 2 * shape.hidden * shape.head_dim * (shape.heads + shape.kv_heads)
-    matrices += 3 * shape.hidden * shape.intermediate if shape.experts == 1 else 0
-    small = shape.layers * matrices
+    small = linear_parameter_count(shape)
     return math.ceil(small * _NF4_BITS / 8) + 2 * (parameter_count(shape) - small)
 
 
+def mxfp4_bytes(shape: Shape) -> int:
+    """Bytes of a mixture's weights with the matrices of its experts in MXFP4, as gpt-oss is published: 4 bits a number
+    and a scale of 8 bits for each 32, so 4.25. The rest stays in 16 bits: attention, routers, embeddings, biases.
+
+    LabError for a model without experts.
+    """
+    if shape.experts == 1:
+        raise LabError(
+            "Only the experts of a mixture are stored in MXFP4, and this model has none: choose another dtype."
+        )
+    small = shape.layers * 3 * shape.hidden * shape.intermediate * shape.experts
+    if isinstance(shape, Layered):
+        every = (pair for layer in shape.parts for pair in layer.weights)
+        small = sum(math.prod(size) for name, size in every if is_routed(name) and len(size) == 3)
+    return math.ceil(small * _MXFP4_BITS / 8) + 2 * (parameter_count(shape) - small)
+
+
 def stored_bytes(shape: Shape, dtype: str) -> int:
-    """Bytes of a model's weights in one of `BITS`, or in nf4 (`nf4_bytes`). LabError for another dtype."""
-    return nf4_bytes(shape) if dtype == "nf4" else weights_bytes(parameter_count(shape), dtype)
+    """Bytes of a model's weights in one of `BITS`, nf4 (`nf4_bytes`) or mxfp4 (`mxfp4_bytes`); LabError for another."""
+    mixed = {"nf4": nf4_bytes, "mxfp4": mxfp4_bytes}
+    return mixed[dtype](shape) if dtype in mixed else weights_bytes(parameter_count(shape), dtype)
 
 
 def kv_cache_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", window: int | None = None) -> int:
@@ -170,6 +82,8 @@ def kv_cache_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "b
 
     One key and one value vector for each layer, key-value head and token. A layer with a sliding window keeps the last
     `window` tokens (the model's own unless given); transformers one less, since the newest comes with the next step.
+    Of a `Layered` shape each layer keeps what is its own: nothing where it uses another's, a compressed vector, or a
+    state of a size that no text changes, part of it in 32 bits whatever the dtype.
 
     >>> llama2_7b = Shape(32, 4096, 32, 32, 128, 11008, 32000, tied=False)
     >>> mistral_7b = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False, window=4096)
@@ -180,13 +94,21 @@ def kv_cache_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "b
 
     Source: Pope et al. 2022, "Efficiently Scaling Transformer Inference", https://arxiv.org/abs/2211.05102
     """
-    window = window or shape.window
     tokens, batch = _count(tokens, "tokens"), _count(batch, "batch")
+    if isinstance(shape, Layered):
+        return batch * math.ceil(sum(_kept_bytes(layer, tokens, window, _bits(dtype)) for layer in shape.parts))
+    window = window or shape.window
     kept = shape.layers * tokens
     if window:
         unlimited = shape.layers // shape.global_every if shape.global_every else 0
         kept = unlimited * tokens + (shape.layers - unlimited) * min(tokens, window)
     return math.ceil(2 * kept * shape.kv_heads * shape.head_dim * batch * _bits(dtype) / 8)
+
+
+def _kept_bytes(layer: Layer, tokens: int, window: int | None, bits: float) -> float:
+    limit = window or layer.window
+    kept = layer.cached * (min(tokens, limit) if limit else tokens)
+    return (kept + layer.state) * bits / 8 + layer.state_fp32 * 4 if tokens else 0
 
 
 def activation_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", all_logits: bool = True) -> int:
@@ -211,14 +133,21 @@ def activation_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = 
     [102, 15]
     """
     tokens, batch = _count(tokens, "tokens"), _count(batch, "batch")
+    width = _bits(_computes_in(dtype)) / 8
+    inside = width * (4 * shape.hidden + 4 * shape.head_dim + _busiest(shape)) + 16
+    logits = 4 * shape.vocab * (tokens if all_logits else min(tokens, 1))
+    return math.ceil(batch * max(tokens * inside, tokens * (width * shape.hidden + 16) + logits))
+
+
+def _busiest(shape: Shape) -> int:
+    """Numbers a token that a layer works with at once, beside the residual stream."""
+    if isinstance(shape, Layered):
+        return max(layer.width for layer in shape.parts)
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     mlp = 3 * shape.intermediate
     if shape.experts > 1:
         mlp = shape.experts_active * (4 * shape.intermediate + 3 * shape.hidden)
-    width = _bits(_computes_in(dtype)) / 8
-    inside = width * (4 * shape.hidden + 4 * shape.head_dim + max(3 * queries + 3 * keys, mlp)) + 16
-    logits = 4 * shape.vocab * (tokens if all_logits else min(tokens, 1))
-    return math.ceil(batch * max(tokens * inside, tokens * (width * shape.hidden + 16) + logits))
+    return max(3 * queries + 3 * keys, mlp)
 
 
 def optimizer_bytes(trainable: int) -> int:
@@ -255,8 +184,8 @@ class Plan:
 def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, all_logits: bool = True) -> Plan:
     """What running a model takes: weights in `dtype`, the cache and the activations of `tokens` tokens, the libraries.
 
-    `dtype` is one of `BITS`, or nf4 (`nf4_bytes`). Weights in int8, int4 or nf4 are computed with in 16 bits: cache and
-    activations count 16 bits then.
+    `dtype` is one of `BITS`, nf4 or mxfp4 (`stored_bytes`). Weights in fewer than 16 bits are computed with in 16:
+    cache and activations count 16 bits then.
 
     >>> print(inference_bytes(Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False), dtype="bf16", tokens=4096))
     weights           14,483 MB
@@ -307,7 +236,7 @@ def training_bytes(shape: Shape, *, trainable: int | None = None, dtype: str = "
 
 
 def _computes_in(dtype: str) -> str:
-    return "bf16" if dtype == "nf4" or _bits(dtype) < 16 else dtype
+    return "bf16" if dtype in ("nf4", "mxfp4") or _bits(dtype) < 16 else dtype
 
 
 def _bits(dtype: str) -> float:
