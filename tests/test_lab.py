@@ -207,7 +207,7 @@ def lab(course: Path, *arguments: str, python: str = sys.executable, **changes: 
         encoding="utf-8",
         env=environment(**changes),
         cwd=course.parent,
-        timeout=120,
+        timeout=240,
     )
 
 
