@@ -249,8 +249,10 @@ def test_only_test_installs_what_tests_need(ready):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has to avoid CUDA builds")
 def test_without_an_nvidia_gpu_linux_gets_the_cpu_build(course):
-    offline(course)
+    run = offline(course)
     assert "torch==2.13.0+cpu" in installed(course)
+    assert "pip tries" not in run.stdout
+    assert ("pip installs" in run.stdout) is not any(course.glob("wheels/uv-*"))  # each way is what it says it is
 
 
 @pytest.mark.parametrize(
