@@ -525,9 +525,8 @@ def attempt(command, environment, doing, shown=False):
     """
     with open(LOG, encoding="utf-8", errors="replace") as file:
         earlier = file.read() + "\n$ %s\n" % " ".join(command)
-    write(LOG, "")
+    write(LOG, earlier)
     if shown and subprocess.call(command, env=environment, cwd=ROOT) == 0:
-        write(LOG, earlier)
         return None
     process = subprocess.Popen(
         command,
@@ -541,7 +540,8 @@ def attempt(command, environment, doing, shown=False):
     complaints = [line.rstrip() for line in process.stderr]
     code = process.wait()
     with open(LOG, encoding="utf-8", errors="replace") as file:
-        log = [line for line in file if not any(sign in line for sign in NOISE)]
+        added = file.read()[len(earlier) :].splitlines(True)
+    log = [line for line in added if not any(sign in line for sign in NOISE)]
     write(LOG, earlier + "".join(log) + "\n".join(complaints) + "\n")
     if code == 0:
         return None
