@@ -1,10 +1,10 @@
-"""Makes `pytest --nbval notebooks` strict (labkit/authoring/strict.py), labkit importable, and shares the cores out."""
+"""Makes `pytest --nbval notebooks` strict (author/comparison.py), labkit importable, and shares the cores out."""
 
 import os
 
-from labkit import machine
+from labkit.base import machine
 
-pytest_plugins = ["labkit.authoring.strict"]
+pytest_plugins = ["author.comparison"]
 
 # As in lessons: tests that compute share the cores with servers, kernels and each other.
 for _name, _value in machine.PATIENT_THREADS.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import compatibility
+from labkit.base import workarounds
 from tests.sharing import (  # noqa: F401  (fixtures)
     _cache_with_model,
     _loaded,
@@ -30,7 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a lesson's set-up cell does, tests that use peft on their own need too.
-compatibility.step_around()
+workarounds.apply()
 
 OWN_VARIABLES = ("LABKIT_MODE", "LABKIT_MODEL", "LABKIT_ENDPOINT", "LABKIT_ENDPOINT_KEY", "HF_TOKEN")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _has_gpu() -> bool:
-    from labkit import machine
+    from labkit.base import machine
 
     return machine.detect().gpu is not None
 

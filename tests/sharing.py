@@ -35,7 +35,8 @@ def at(folder: Path | str | None) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _real_places() -> list[Path]:
-    from labkit import cache, models
+    from labkit.base import cache
+    from labkit.world import weights as models
 
     with at(REAL_CACHE):
         if models.status() != "ready":
@@ -45,7 +46,7 @@ def _real_places() -> list[Path]:
 
 @contextlib.contextmanager
 def _linked(places: list[Path], folder: Path) -> Iterator[Path]:
-    from labkit.authoring.workspace import link, unlink
+    from author.workspace import link, unlink
 
     for place in places:
         link(place, folder / place.name)
@@ -81,7 +82,7 @@ def own_course_cache(_own_cache: Path, _real_places: list[Path], monkeypatch: py
 
 @pytest.fixture(scope="session")
 def _loaded(_cache_with_model: Path) -> tuple[Any, Any]:
-    from labkit import local
+    from labkit.models import local
 
     with at(_cache_with_model):
         return local.load(dtype="fp32")
@@ -112,7 +113,7 @@ def _other_weights(model: Any) -> list[str]:
     import torch
     from safetensors import safe_open
 
-    from labkit import models
+    from labkit.world import weights as models
 
     with safe_open(models.ensure(quiet=True) / "model.safetensors", "pt") as file:
         return [name for name, one in model.named_parameters() if not torch.equal(one.detach(), file.get_tensor(name))]
@@ -143,7 +144,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 def require_nothing_stays(folder: Path, seconds: float = 10) -> None:
     """Stop the services of the cache `folder`, or of all caches in it; fail, and kill, when a process lives on."""
-    from labkit.classroom import services
+    from labkit.world import services
 
     for place in [found for depth in ("", "*/", "*/*/") for found in folder.glob(f"{depth}services")]:
         if place.is_dir():

@@ -10,10 +10,11 @@ import pytest
 
 import labkit
 
-PACKAGE = Path(labkit.__file__).parent
+ROOT = Path(labkit.__file__).parents[1]
 MODULES = sorted(
-    ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-    for file in PACKAGE.rglob("*.py")
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for package in ("labkit", "author")
+    for file in (ROOT / package).rglob("*.py")
     if ">>> " in file.read_text(encoding="utf-8")
 )
 

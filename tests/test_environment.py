@@ -7,7 +7,8 @@ import tomllib
 import pytest
 import yaml
 
-from labkit import assets, doctor
+from labkit.base import assets
+from labkit.front import doctor
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)

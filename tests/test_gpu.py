@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labkit import local, machine, planning
+from labkit.base import machine
+from labkit.facts import planning
+from labkit.models import local
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 QUESTION = "What is the capital of France?"
@@ -39,9 +41,9 @@ def test_4_bit_weights_take_less_and_answer(cuda, course_cache):
 def test_what_does_not_fit_goes_into_main_memory_and_the_answer_stays(cuda, course_cache):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from labkit import models
+    from labkit.world import weights
 
-    folder = models.ensure()
+    folder = weights.ensure()
     options = local.options(machine.detect().dtype, machine.detect()) | {"max_memory": {0: "160MB", "cpu": "4GB"}}
     model = AutoModelForCausalLM.from_pretrained(folder, **options).eval()
     assert set(map(str, model.hf_device_map.values())) == {"0", "cpu"}
@@ -56,9 +58,9 @@ def test_layers_are_dealt_out_over_several_gpus(cuda, course_cache):
         pytest.skip("this machine has one GPU")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from labkit import models
+    from labkit.world import weights
 
-    folder = models.ensure()
+    folder = weights.ensure()
     options = local.options(machine.detect().dtype, machine.detect()) | {"device_map": "balanced"}
     model = AutoModelForCausalLM.from_pretrained(folder, **options).eval()
     assert len(set(model.hf_device_map.values())) == cuda.cuda.device_count()
@@ -69,8 +71,9 @@ def test_layers_are_dealt_out_over_several_gpus(cuda, course_cache):
 def test_training_and_the_plan_stay_within_the_gpu(cuda, course_cache):
     """An adapter over 4-bit weights, as lesson 07 offers it: it learns, in less memory than the plan gives the GPU."""
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
-    from labkit import finetuning, teaching_data
-    from labkit.finetuning import adapters
+    from labkit.facts import teaching_data
+    from labkit.models import finetuning
+    from labkit.models.finetuning import adapters
 
     model, tokenizer = local.load(dtype="int4")
     model = adapters.with_adapter(model, rank=8)
@@ -84,9 +87,9 @@ def test_training_and_the_plan_stay_within_the_gpu(cuda, course_cache):
 
 @pytest.mark.parametrize("width", [57, 64, 192])
 def test_padding_to_any_width_leaves_the_loss_a_number(cuda, course_cache, width):
-    """cuDNN's attention fails at 64 and 192 (`compatibility.leave_cudnn_attention`); `train` has to get round it."""
-    from labkit import finetuning
-    from labkit.finetuning import adapters
+    """cuDNN's attention fails at 64 and 192 (`workarounds.avoid_cudnn_attention`); `train` has to get round it."""
+    from labkit.models import finetuning
+    from labkit.models.finetuning import adapters
 
     model, _ = local.load(dtype="fp32")
     ids = list(range(1000, 1000 + width))

@@ -10,9 +10,12 @@ import functools
 
 import pytest
 
-from labkit import catalogue, families, local, machine, memory, models, planning
-from labkit.errors import LabError
-from labkit.machine import Gpu
+from labkit.base import machine
+from labkit.base.errors import LabError
+from labkit.base.machine import Gpu
+from labkit.facts import catalogue, memory, planning
+from labkit.models import families, local
+from labkit.world import weights
 
 T4, L4 = Gpu("Tesla T4", 15360 * 2**20, "cuda", (7, 5)), Gpu("NVIDIA L4", 23034 * 2**20, "cuda", (8, 9))
 A100, SMALL = Gpu("NVIDIA A100", 80 * 2**30, "cuda", (8, 0)), Gpu("GTX 1650", 4096 * 2**20, "cuda", (7, 5))
@@ -46,14 +49,14 @@ def computer(*gpus: Gpu) -> machine.Machine:
 )
 def test_four_bits_where_a_gpu_holds_a_model_only_so(gpus, precisions):
     here = computer(*gpus)
-    assert [models.precision_for(catalogue.get(name), here) for name in SEEDS] == precisions
-    course = models.precision_for(catalogue.get(catalogue.DEFAULT), here)
+    assert [weights.precision_for(catalogue.get(name), here) for name in SEEDS] == precisions
+    course = weights.precision_for(catalogue.get(catalogue.DEFAULT), here)
     assert course == (here.dtype if gpus else "fp32") and course != "int4"
 
 
 def test_without_bitsandbytes_there_are_no_4_bits(monkeypatch):
     monkeypatch.setattr(planning, "_has_bitsandbytes", lambda: False)
-    assert models.precision_for(catalogue.get("mistral-7b-instruct"), computer(T4)) == "fp16"
+    assert weights.precision_for(catalogue.get("mistral-7b-instruct"), computer(T4)) == "fp16"
     assert "mistral" not in planning.offer("05", "fp16", computer(T4))
 
 
@@ -130,13 +133,13 @@ def test_the_plan_and_accelerates_device_map_agree(name, gpus):
     room[0] -= plan.total - plan.weights
     settings = {"no_split_module_classes": model._no_split_modules, "dtype": torch.float16}
     places = set(infer_auto_device_map(model, max_memory={**room, "cpu": 10**12}, **settings).values())
-    assert ("cpu" not in places) == (models.precision_for(entry, here) != "int4")
+    assert ("cpu" not in places) == (weights.precision_for(entry, here) != "int4")
     assert (1 in places) == (len(gpus) > 1 and plan.weights > room[0])
 
 
 @pytest.mark.slow
 def test_the_call_for_a_t4_works_on_a_cpu_too(course_cache):
-    """bitsandbytes computes on a processor as well; how well NF4 answers, tests/test_quantization.py measures."""
+    """bitsandbytes computes on a processor, too; tests/models/test_quantization.py measures how well NF4 answers."""
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     from bitsandbytes.nn import Linear4bit
 
@@ -147,9 +150,9 @@ def test_the_call_for_a_t4_works_on_a_cpu_too(course_cache):
 
 def test_a_lab_gives_lessons_the_configuration_only_where_it_is_needed(course_cache):
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
-    from labkit.session import Lab
+    from labkit.lessons.session import Lab
 
     entry = catalogue.get("mistral-7b-instruct")
     for here, wanted in ((computer(T4), True), (computer(A100), False), (computer(), False)):
-        lab = Lab("07", "local", here, entry, course_cache, "float16", models.precision_for(entry, here))
+        lab = Lab("07", "local", here, entry, course_cache, "float16", weights.precision_for(entry, here))
         assert (lab.quantization is not None) == wanted and lab.memory_dtype == "fp16"

@@ -16,8 +16,10 @@ import time
 
 import pytest
 
-from labkit import catalogue, families, finetuning, local, machine, memory
-from labkit.finetuning import adapters, lora
+from labkit.base import machine
+from labkit.facts import catalogue, memory
+from labkit.models import families, finetuning, local
+from labkit.models.finetuning import adapters, lora
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow, pytest.mark.timeout(420)]
 pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")

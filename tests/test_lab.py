@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import assets
+from labkit.base import assets
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import assets
+from labkit.base import assets
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
@@ -17,27 +17,21 @@ ROOT = assets.CHECKOUT
 # From the ground up; a module may import what stands in its own layer and those below it, inside functions too. A name
 # is a module of labkit, or a folder with all that is in it; of two that fit a module, the longer one counts.
 LAYERS = [
-    {"errors", "assets", "cache", "compatibility", "network", "bars", "teaching_data"},
-    {"catalogue", "memory", "machine", "planning", "tokens", "licences", "pricing", "spending", "cards"},
-    {"classroom", "models", "conversion", "privacy", "hub", "hub_settings"},
-    {"local", "sampling", "families", "inference", "quantization", "evaluation"},
-    {"finetuning", "project", "judging"},
-    {"exercises", "widgets", "progress"},
-    {
-        "session",
-        "doctor",
-        "rehearsal",
-        "authoring",
-        "work",
-        "fetch",
-        "bench",
-        "cli",
-        "site",
-        "demos",
-        "progress_report",
-    },
+    {"base"},
+    {"facts"},
+    # Within the world: what services share stands lowest, then weights, the servers, and the way to them.
+    {"world", "world.services", "world.hub_settings", "world.spending", "world.privacy"},
+    {"world.weights", "world.conversion"},
+    {"world.model_server"},
+    {"world.hub", "world.gateway"},
+    {"world.hub_client"},
+    {"world.inference_client"},
+    {"models"},
+    {"lessons"},
+    {"front"},
+    {"author"},
 ]
-PACKAGES = ["labkit"]
+PACKAGES = ["labkit", "author"]
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["lint", "format"])
@@ -108,6 +102,20 @@ def test_imports_point_down():
     found = graph(ROOT, PACKAGES)
     upward = [f"{name} imports {other}" for name in found for other in found[name] if rank(other) > rank(name)]
     assert not upward, "\n".join(["from a layer above:", *sorted(upward)])
+
+
+def test_inside_the_package_modules_are_imported_from_where_they_live():
+    """`from labkit import memory` is for lessons: here it would hide which module needs which."""
+    home = {"__version__"}
+    for file in [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "labkit":
+                assert {alias.name for alias in node.names} <= home, f"{file.name} imports from the table of contents"
+
+
+def test_the_top_of_the_package_is_folders():
+    loose = {path.name for path in (ROOT / "labkit").iterdir() if path.is_file()}
+    assert loose == {"__init__.py", "__main__.py"}
 
 
 def test_no_circle_of_modules():

@@ -1,13 +1,14 @@
 """The built wheel is complete: alone, in an empty folder, it runs lesson 00. Colab has nothing else."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
 
-from labkit import assets
+from labkit.base import assets
 
 pytestmark = [
     pytest.mark.slow,
@@ -18,8 +19,9 @@ RUN = """
 import sys
 from pathlib import Path
 import labkit
-from labkit import assets, work
-from labkit.authoring.executor import execute
+from labkit import assets
+from labkit.front import commands as work
+from author.executor import execute
 assert assets.checkout() is None, "the checkout was used, not the wheel"
 assert str(Path(labkit.__file__)).startswith(sys.argv[1]), labkit.__file__
 assert work.copy_lessons(Path("work")) == []
@@ -34,14 +36,16 @@ def test_the_wheel_alone_runs_lesson_00(course_cache, tmp_path):
     (wheel,) = tmp_path.glob("open_models_lab-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     needed = ("labkit/_assets/catalogue/mistral-7b.toml", "labkit/_notebooks/00_start_here.ipynb")
-    for name in (*needed, "labkit/_assets/figures/widget-chat.png", "labkit/authoring/sanitize.cfg"):
+    for name in (*needed, "labkit/_assets/figures/widget-chat.png", "labkit/front/demos/voila/index.html.j2"):
         assert name in names
-    assert not [name for name in names if name.startswith(("tests/", "work/"))]
+    assert not [name for name in names if name.startswith(("author/", "tests/", "work/"))]
     packages, empty = tmp_path / "packages", tmp_path / "empty"
     empty.mkdir()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(packages), str(wheel)]
     subprocess.run(install, check=True, timeout=120)
-    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    tools = tmp_path / "tools"  # what runs a lesson is the authors': beside the wheel, not in it
+    shutil.copytree(assets.CHECKOUT / "author", tools / "author")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), str(tools)])}
     run = subprocess.run(
         [sys.executable, "-P", "-c", RUN, str(packages)],
         cwd=empty,

@@ -1,6 +1,6 @@
 """Sphinx's settings for the course's website; `labkit site` copies them beside the sources that it gathers.
 
-Nothing here may load anything from the web: tests/test_site.py opens every page and counts requests.
+Nothing here may load anything from the web: tests/author/test_site.py opens every page and counts requests.
 """
 
 from labkit import __version__
@@ -11,9 +11,9 @@ copyright = author + ": text and figures CC BY 4.0, code Apache-2.0"
 release = __version__
 language = "en"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "labkit.site.glossary"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "author.site.glossary"]
 nb_execution_mode = "off"  # the pages show what the notebooks store
-nb_ipywidgets_js = {}  # no widget manager from a CDN: labkit/site/live.py says what is alive instead
+nb_ipywidgets_js = {}  # no widget manager from a CDN: author/site/live.py says what is alive instead
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # an answer key or a changelog may begin a section below another's level

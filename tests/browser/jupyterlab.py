@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labkit import assets, work
+from labkit.base import assets
+from labkit.front import commands
 
 # No background requests: what is left is what the page itself asks for, and the tests look at that.
 CHROMIUM_FLAGS = [
@@ -35,7 +36,7 @@ def learners_folder(folder: Path, notebooks: list[Path]) -> Path:
     (folder / "work").mkdir(parents=True)
     shutil.copytree(assets.path("figures"), folder / "assets" / "figures")
     for notebook in notebooks:
-        work._place(notebook, folder / "work" / notebook.name)
+        commands._place(notebook, folder / "work" / notebook.name)
     return folder
 
 

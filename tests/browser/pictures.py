@@ -13,8 +13,8 @@ from pathlib import Path
 
 import nbformat
 
-from labkit import assets
-from labkit.demos import served
+from labkit.base import assets
+from labkit.front.demos import served
 from tests.browser import moves
 from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 

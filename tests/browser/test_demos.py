@@ -5,7 +5,7 @@ One demo always, the others once a week: JupyterLab runs the same cells and move
 
 import pytest
 
-from labkit import assets
+from labkit.base import assets
 from tests.browser import voila
 from tests.browser.moves import MOVES
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from labkit import assets
-from labkit.authoring import lessons as listing
+from labkit.base import assets
+from labkit.front import lesson_list as listing
 from tests.browser.jupyterlab import jupyterlab, learners_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -6,14 +6,14 @@ The cells are those of the demos, so that these are run here too: once for all, 
 import nbformat
 import pytest
 
-import labkit.widgets
-from labkit import assets
+import labkit
+from labkit.base import assets
 from tests.browser.jupyterlab import jupyterlab, learners_folder
 from tests.browser.moves import MOVES
 from tests.browser.pictures import TALL, WIDGETS, place
 
 # The services of lesson 04 for all; and one model, where each demo alone would load its own.
-FIRST = """import functools, labkit, labkit.local
+FIRST = """import functools, labkit
 
 labkit.start("04")
 labkit.local.load = functools.cache(labkit.local.load)"""

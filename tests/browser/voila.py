@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from labkit import assets
+from labkit.base import assets
 from tests.browser.jupyterlab import CHROMIUM_FLAGS, LOCAL
 
 READY = 200_000  # ms: a page is sent while its notebook runs, and loading a model takes its time on a busy machine

@@ -29,7 +29,8 @@ class Lesson:
 
     def __init__(self, folder: Path, project: str = "") -> None:
         import labkit
-        from labkit import assets, catalogue
+        from labkit.base import assets
+        from labkit.facts import catalogue
 
         os.chdir(folder)
         notebook = nbformat.read(assets.notebook_dir() / "08_capstone.ipynb", 4)
@@ -54,7 +55,7 @@ class Lesson:
     def _trained(self) -> None:
         import pandas
 
-        from labkit import finetuning
+        from labkit.models import finetuning
 
         name, total = self.space["NAME"], len(self.space["judge"])
         folder = Path(name)
@@ -73,9 +74,9 @@ class Lesson:
 
 def publish(folder: Path) -> dict[str, Any]:
     """Check, dry run, publish, publish again; fetch both by their commits."""
-    from labkit import hub
+    from labkit.world import hub_client
 
-    hub.connect()
+    hub_client.connect()
     from huggingface_hub import HfApi, hf_hub_download
 
     lesson, api = Lesson(folder), HfApi()

@@ -30,7 +30,7 @@ def notebook():
 @pytest.fixture
 def stored(notebook, tmp_path):
     """Writes a notebook and runs it with the canonical executor; returns the file."""
-    from labkit.authoring import executor
+    from author import executor
 
     def make(name: str, *cells: str | tuple[str, str]) -> Path:
         file = tmp_path / name
@@ -47,7 +47,7 @@ def strict_pytest(tmp_path):
     root = Path(__file__).parents[2]
 
     def run(*arguments: object, mode: str = "--nbval") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", mode, "--nbval-current-env", "-p", "labkit.authoring.strict"]
+        command = [sys.executable, "-m", "pytest", mode, "--nbval-current-env", "-p", "author.comparison"]
         command += [
             "-p",
             "no:cacheprovider",

@@ -68,9 +68,9 @@ def watch_sockets() -> None:
 
 def real_services() -> Any:
     """The course's Hub and gateway in the place of the real ones, asked with the course's own token."""
-    from labkit import network
-    from labkit.classroom.gateway import inference_gateway
-    from labkit.classroom.hub import local_hub
+    from labkit.base import network
+    from labkit.world.gateway.service import inference_gateway
+    from labkit.world.hub.service import local_hub
 
     network.answers = lambda *_: True
     services = dict(zip(REAL_HOSTS, (local_hub(), inference_gateway()), strict=True))
@@ -88,7 +88,7 @@ def real_services() -> Any:
 
 def run(lesson: str) -> list[tuple[str, str]]:
     """Run all code cells; the first line and the exception of those that ended in one."""
-    from labkit import assets
+    from labkit.base import assets
 
     (file,) = assets.notebook_dir().glob(f"{lesson}_*.ipynb")
     space: dict[str, Any] = {"display": lambda *_: None}

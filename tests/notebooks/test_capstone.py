@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from labkit import assets, cards, project, teaching_data
+from labkit.base import assets
+from labkit.facts import cards, teaching_data
+from labkit.models import capstone
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
@@ -66,7 +68,7 @@ def test_the_lessons_files_hold_nothing_that_should_stay_at_home(lesson):
 
 
 def test_the_completed_example_has_the_lessons_figures_and_its_card(lesson):
-    text, titles = project.example(), dict(zip(lesson.stored, _ROWS, strict=True))
+    text, titles = capstone.example(), dict(zip(lesson.stored, _ROWS, strict=True))
     for name, (right, total, interval) in lesson.stored.items():
         assert f"| {titles[name]} | {right} of {total} | {interval} |" in text
     written = Path(lesson.space["folder"], "README.md").read_text(encoding="utf-8")

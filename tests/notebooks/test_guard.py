@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.authoring.engine import execute
+from author.notebook_run import execute
 
 REFUSED = """
 import socket

@@ -7,7 +7,8 @@ import re
 import nbformat
 import pytest
 
-from labkit import assets, catalogue, pricing
+from labkit.base import assets
+from labkit.facts import catalogue, pricing
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
@@ -134,7 +135,9 @@ def origins(lesson: str) -> set[float]:
     names = {entry.name for entry in catalogue.all() if f'"{entry.name}"' in source} | {catalogue.DEFAULT}
     texts += [str(fact.value) for name in names for fact in catalogue.get(name).facts.values()]
     texts.append(f"{pricing.AS_OF:%d %B %Y}")
-    texts.append((assets.CHECKOUT / "labkit" / "exercises" / f"lesson{lesson}.py").read_text(encoding="utf-8"))
+    texts.append(
+        (assets.CHECKOUT / "labkit" / "lessons" / "exercises" / f"lesson{lesson}.py").read_text(encoding="utf-8")
+    )
     plain = [re.sub(r"https?://\S+", " ", text).replace("_", "") for text in texts]  # addresses are full of digits
     numbers = {float(number.replace(",", "")) for text in plain for number in NUMBER.findall(text)}
     return numbers | {float(WORDS[word.lower()]) for text in plain for word in WORD.findall(text)}

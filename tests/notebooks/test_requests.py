@@ -1,6 +1,6 @@
 """No request of a lesson carries the learner's token to a host that it is not for.
 
-In the local world each lesson's own run tells: the item `requests` of labkit/authoring/strict.py. Here that item is
+In the local world each lesson's own run tells: the item `requests` of author/comparison.py. Here that item is
 shown to fail. In the live world lesson 04 is run against stand-ins, once a week.
 """
 
@@ -13,9 +13,9 @@ import sys
 
 import pytest
 
-from labkit import assets
-from labkit.authoring.engine import execute
-from labkit.classroom import services
+from author.notebook_run import execute
+from labkit.base import assets
+from labkit.world import services
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)

@@ -9,13 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from labkit import cache
-from labkit.authoring import engine
-from labkit.authoring.engine import execute
-from labkit.errors import LabError
+from author import notebook_run
+from author.notebook_run import execute
+from labkit.base import cache
+from labkit.base.errors import LabError
 
 
-def texts(report: engine.Report) -> list[str]:
+def texts(report: notebook_run.Report) -> list[str]:
     """What each cell shows, as plain text."""
     shown = []
     for cell in report.notebook.cells:

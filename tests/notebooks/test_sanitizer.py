@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from labkit.authoring.canonical import IGNORED, SANITIZER, canonical_outputs, sanitize, sanitizer_patterns
-from labkit.authoring.share import Share, changes, is_compared, share
+from author.canonical import IGNORED, SANITIZER, canonical_outputs, sanitize, sanitizer_patterns
+from author.share import Share, changes, is_compared, share
 
 START = "Lesson 05 · local world · CPU (2 cores), fp32 · 21.3 GB of 25.3 GB memory free · SmolLM2-135M-Instruct"
 BAR = "100%|██████████| 10/10 [00:00<00:00, 1234.50it/s]"

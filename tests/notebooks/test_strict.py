@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 
-from labkit.authoring import executor
+from author import executor
 
 
 def rewrite(file, change):

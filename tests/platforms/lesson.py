@@ -6,15 +6,15 @@
 import json
 import sys
 
-from labkit import assets
-from labkit.authoring import lessons
-from labkit.authoring.executor import execute
+from author.executor import execute
+from labkit.base import assets
+from labkit.front import lesson_list
 
 
 def main(number):
     """Run the lesson as the package ships it."""
     assert assets.checkout() is None, "this has to be the installed package, not a checkout"
-    (file,) = lessons.find([number])
+    (file,) = lesson_list.find([number])
     report = execute(file)
     code = [cell for cell in report.notebook.cells if cell.cell_type == "code"]
     outputs = [output for cell in code for output in cell.outputs]

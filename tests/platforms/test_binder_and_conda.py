@@ -9,7 +9,7 @@ import re
 import pytest
 import yaml
 
-from labkit import assets
+from labkit.base import assets
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)

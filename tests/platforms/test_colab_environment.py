@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit import assets
-from labkit.authoring import colab, commands
-from labkit.errors import LabError
+from author import colab, commands
+from labkit.base import assets
+from labkit.base.errors import LabError
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Colab's packages are those for Linux")
 

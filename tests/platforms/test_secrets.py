@@ -49,7 +49,7 @@ def test_looking_into_the_cache_asks_for_no_secret(python):
 
 
 def test_elsewhere_there_are_none(python):
-    assert python("from labkit import hub_settings\nprint(hub_settings.has_token())", HF_TOKEN="hf_invented") == (
+    assert python("from labkit.world import hub_settings\nprint(hub_settings.has_token())", HF_TOKEN="hf_invented") == (
         "False",
         [],
     )

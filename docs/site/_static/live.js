@@ -1,4 +1,4 @@
-// Widgets without Python: draws the controls that labkit/site/live.py has recorded, and looks up what each setting shows.
+// Widgets without Python: draws the controls that author/site/live.py has recorded, and looks up what each setting shows.
 // The records are in window.labkitSnapshots, put there by the scripts in _static/live/.
 (() => {
   const element = (tag, properties) => Object.assign(document.createElement(tag), properties);

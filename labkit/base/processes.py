@@ -1,0 +1,95 @@
+"""Processes that outlive the kernel that started them: begin, recognise, end; and whether a port is free.
+
+Knows pids, births and signals on Linux, macOS and Windows. Knows nothing of services or their files.
+A pid alone is not trusted: the same number can be another program's a day later, so its birth goes with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from labkit.base import assets
+from labkit.base.errors import LabError
+
+
+def start(command: list[str], output: BinaryIO, folder: Path) -> subprocess.Popen:
+    """Run `command` out of reach of what interrupts or ends this process; all that it prints goes to `output`."""
+    detached: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    # This very labkit comes first on the path: it may run from a checkout that is not installed.
+    paths = [str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
+    # Not in our folder: Windows could not delete it while the process lives.
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+    process = subprocess.Popen(command, cwd=folder, env=environment, **streams, **detached)
+    # Someone has to wait for a child, or it stays as a zombie when it ends before us.
+    threading.Thread(target=process.wait, daemon=True, name=f"wait for {process.pid}").start()
+    return process
+
+
+def birth(pid: int) -> float | None:
+    """When a process began, in seconds: on Linux since boot, elsewhere since 1970. None when it is gone (or a zombie).
+
+    Since boot, because psutil derives the time of day there, which moves when the clock is set.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        boot = psutil.boot_time() if psutil.LINUX else 0.0
+        return process.create_time() - boot
+    except (psutil.Error, ValueError, OverflowError):  # the last two: no number that a pid can have
+        return None
+
+
+def is_alive(pid: int, born: float) -> bool:
+    """Whether the process that was born then still runs under this pid."""
+    now = birth(pid)
+    return now is not None and abs(now - born) < 1
+
+
+def end(pid: int, born: float) -> None:
+    """End a process, politely, then not. Another one that has got its pid is left alone."""
+    import psutil
+
+    for action in ("terminate", "kill"):
+        if is_alive(pid, born):
+            with contextlib.suppress(psutil.Error):
+                getattr(psutil.Process(pid), action)()
+            deadline = time.monotonic() + 3
+            while is_alive(pid, born) and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+
+def require_free(port: int, patience: float = 1.0) -> None:
+    """Raise LabError when `port` of 127.0.0.1 cannot be listened to, for `patience` seconds.
+
+    A process that has just ended may hold its port a moment longer: up to 80 ms were seen on a busy machine.
+    """
+    deadline = time.monotonic() + patience
+    while not _is_free(port):
+        if time.monotonic() >= deadline:
+            raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.")
+        time.sleep(0.05)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        if os.name == "posix":  # where it only means: not blocked by connections that are closing
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return False
+    return True

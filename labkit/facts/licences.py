@@ -1,0 +1,267 @@
+"""What licences of models allow, and how open well-known models are: facts with a source and a date.
+
+Knows what was read in the texts of licences (`assets/licences`, one TOML file each) and about the parts of a release
+(`assets/openness.toml`). Knows nothing of your case, your country's law, or a page's state today: teaching material.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import functools
+import tomllib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit.base import assets
+from labkit.base.errors import LabError
+from labkit.facts.catalogue import Fact
+
+if TYPE_CHECKING:
+    import pandas
+
+NOT_ADVICE = "This is teaching material, not legal advice."
+
+USES: dict[str, str] = {
+    "commercial_product": "Sell a product that uses the model?",
+    "over_700_million_users": "Use it in a company with more than 700 million monthly users?",
+    "fine_tune_and_publish": "Fine-tune it and publish the result?",
+    "train_another_model_on_outputs": "Train another model on its outputs?",
+    "change_the_name": "Publish your version under a name of your own choice?",
+    "leave_out_attribution": "Use it without naming its maker or giving the licence along?",
+    "use_in_the_eu": "Use it in the European Union?",
+    "military": "Use it for the military?",
+    "keep_changes_secret": "Change it and keep the changes to yourself?",
+    "sue_over_patents": "Sue over patents in it, and keep your rights?",
+}
+ANSWERS = {"allowed": "Yes", "conditional": "Yes, with conditions", "no": "No", "unclear": "Unclear"}
+
+ASPECTS: dict[str, str] = {
+    "weights": "Can anybody download the weights?",
+    "architecture_code": "Is there code under an open licence that runs them?",
+    "training_code": "Is the code that trained them published?",
+    "data": "Can the training data be downloaded?",
+    "data_description": "Are the sources of the data named?",
+    "licence": "Are the weights under an approved open licence, for any purpose?",
+}
+# What the Open Source AI Definition asks for, and the aspects that speak of it. Data itself is not required.
+REQUIREMENTS: dict[str, tuple[str, ...]] = {
+    "data information": ("data_description",),
+    "code": ("architecture_code", "training_code"),
+    "parameters": ("weights", "licence"),
+}
+
+_OPENNESS = ("yes", "partly", "no")
+_FACT = {"value": str, "source": str, "seen": datetime.date, "confirmed": bool}
+_APPROVAL = _FACT | {"value": bool}
+_USE = _FACT | {"clause": str, "paraphrase": str}
+_HEAD = ("title", "hub_id", "version_date", "text_url")
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a licence says about one use: `value` is allowed, conditional, no or unclear; `clause` is the place in the
+    text, `paraphrase` its sense in our words; `confirmed` is False where the passage was not read in full."""
+
+    value: str
+    clause: str
+    paraphrase: str
+    source: str
+    seen: datetime.date
+    confirmed: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Licence:
+    """One licence. `hub_id` is its name on the Hub, `version_date` the date as the text tells it."""
+
+    id: str
+    title: str
+    hub_id: str
+    version_date: str
+    text_url: str
+    approval: Fact
+    uses: dict[str, Use]
+
+    @property
+    def approved_by_osi(self) -> bool:
+        """Whether the Open Source Initiative approved it; `approval` has the source."""
+        return self.approval.value
+
+
+@dataclass(frozen=True)
+class Openness:
+    """The aspects of `ASPECTS` of one model, each yes, partly or no."""
+
+    name: str
+    title: str
+    aspects: dict[str, Fact]
+
+
+def ids() -> list[str]:
+    """The licences of the course, in alphabetical order."""
+    return sorted(file.stem for file in assets.path("licences").glob("*.toml"))
+
+
+def get(id: str) -> Licence:
+    """The licence of that id, or of that id on the Hub; case does not matter.
+
+    >>> get("mrl").title
+    'Mistral AI Research License 0.1'
+
+    Raises LabError with the nearest ids when there is none.
+    """
+    names = {each.hub_id: name for name, each in _licences().items()} | {name: name for name in _licences()}
+    return _licences()[names[_known(id, names, "licence")]]
+
+
+def table() -> pandas.DataFrame:
+    """One row a licence, one column a use of `USES`: allowed, conditional, no or unclear."""
+    import pandas
+
+    rows = {name: {use: get(name).uses[use].value for use in USES} for name in ids()}
+    return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("licence")
+
+
+def explain(licence_id: str, use: str) -> str:
+    """The answer to one question of `USES` under one licence, with clause, source and date, one line each.
+
+    >>> print(explain("llama2", "train_another_model_on_outputs").splitlines()[1])
+    Train another model on its outputs? No.
+    """
+    licence = get(licence_id)
+    use = _known(use, USES, "use")
+    fact = licence.uses[use]
+    lines = [licence.title, f"{USES[use]} {ANSWERS[fact.value]}.", fact.paraphrase]
+    lines.append(f"Where: {fact.clause}. Source: {fact.source} (read on {fact.seen}).")
+    if fact.note:
+        lines.append(f"{'Note' if fact.confirmed else 'Not confirmed'}: {fact.note}.")
+    return "\n".join([*lines, NOT_ADVICE])
+
+
+def openness() -> pandas.DataFrame:
+    """One row a model, one column an aspect of `ASPECTS`: yes, partly or no. Closed models come first."""
+    import pandas
+
+    rows = {name: {aspect: model.aspects[aspect].value for aspect in ASPECTS} for name, model in _openness().items()}
+    return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def openness_of(model: str) -> Openness:
+    """What is known of one model's openness. LabError with the nearest names when there is none of that name."""
+    return _openness()[_known(model, _openness(), "model")]
+
+
+def openness_fact(model: str, aspect: str) -> Fact:
+    """One aspect of one model: value, source, date, and in `note` what there is.
+
+    >>> openness_fact("pythia", "data").value
+    'partly'
+    """
+    return openness_of(model).aspects[_known(aspect, ASPECTS, "aspect")]
+
+
+def score(model: str) -> dict[str, str]:
+    """The three requirements of the Open Source AI Definition 1.0, each "met", "partly met" or "not met".
+
+    The definition (Open Source Initiative, https://opensource.org/ai/open-source-ai-definition, read 2026-11-23) asks
+    for data information that lets a skilled person build a substantially equivalent system, the complete code to train
+    and run it, and the parameters, all under terms that OSI approves; an open source AI meets all three.
+    `REQUIREMENTS` says which aspects stand for each: all yes is met, all no is not met, anything between is partly met.
+    It is a reading aid: what counts as enough is for people to judge, and OSI itself decides what its words mean.
+
+    >>> score("olmo-2-7b")
+    {'data information': 'met', 'code': 'met', 'parameters': 'met'}
+    """
+    return {requirement: _verdict(model, aspects) for requirement, aspects in REQUIREMENTS.items()}
+
+
+def _verdict(model: str, aspects: tuple[str, ...]) -> str:
+    values = {openness_fact(model, aspect).value for aspect in aspects}
+    return "met" if values == {"yes"} else "not met" if values == {"no"} else "partly met"
+
+
+def load(file: Path) -> Licence:
+    """The licence in one file. LabError with the file and the key when it is not as the README asks."""
+    content = _read(file)
+    known = (*_HEAD, "approved_by_osi", "uses")
+    where = f"The licence file {file.name}"
+    _complete(where, content, known, known)
+    for key in _HEAD:
+        _text(where, content, key)
+    approval = _fact(f"{where}: 'approved_by_osi'", content["approved_by_osi"], _APPROVAL, (True, False))
+    _complete(f"{where}: 'uses'", content["uses"], USES, USES)
+    uses = {use: Use(**_fact(f"{where}: the use {use!r}", content["uses"][use], _USE, ANSWERS)) for use in USES}
+    head = {key: content[key] for key in _HEAD}
+    return Licence(id=file.stem, approval=Fact(**approval), uses=uses, **head)
+
+
+def load_openness(file: Path) -> dict[str, Openness]:
+    """Every model of a file like `openness.toml`. LabError with the file, the model and the key when one is wrong."""
+    found = {}
+    for name, content in _read(file).items():
+        where = f"The file {file.name}: the model {name!r}"
+        _complete(where, content, ("title", *ASPECTS), ("title", *ASPECTS))
+        _text(where, content, "title")
+        facts = {key: _fact(f"{where}: {key!r}", content[key], _FACT, _OPENNESS) for key in ASPECTS}
+        found[name] = Openness(name, content["title"], {key: Fact(**parts) for key, parts in facts.items()})
+    return found
+
+
+@functools.cache
+def _licences() -> dict[str, Licence]:
+    return {name: load(assets.path("licences", f"{name}.toml")) for name in ids()}
+
+
+@functools.cache
+def _openness() -> dict[str, Openness]:
+    return load_openness(assets.path("openness.toml"))
+
+
+def _known(wanted: str, known: Collection[str], kind: str) -> str:
+    """`wanted` as `known` has it, in small letters. LabError with the nearest when it is not there."""
+    name = wanted.strip().lower()
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    offer = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}."
+    raise LabError(f"There is no {kind} {wanted!r} here: {offer}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise LabError(f"The file {file.name} is not valid TOML: {problem}.") from None
+
+
+def _complete(where: str, content: Any, required: Iterable[str], known: Iterable[str]) -> None:
+    if not isinstance(content, dict):
+        raise LabError(f"{where} must be a table, not {content!r}.")
+    for key in required:
+        if key not in content:
+            raise LabError(f"{where} has no {key!r}.")
+    if unknown := content.keys() - set(known):
+        raise LabError(f"{where} has an unknown {', '.join(sorted(unknown))}.")
+
+
+def _text(where: str, content: dict[str, Any], key: str) -> None:
+    if not isinstance(content[key], str) or not content[key].strip():
+        raise LabError(f"{where} has a {key!r} that is no text: {content[key]!r}.")
+
+
+def _fact(where: str, content: Any, parts: dict[str, type], values: Iterable[Any]) -> dict[str, Any]:
+    _complete(where, content, parts, (*parts, "note"))
+    for part, kind in parts.items():
+        if kind is str:
+            _text(where, content, part)
+        elif not isinstance(content[part], kind):
+            raise LabError(f"{where} has a {part!r} that is no {kind.__name__}: {content[part]!r}.")
+    if content["value"] not in values:
+        raise LabError(f"{where} has the value {content['value']!r}: it must be one of {', '.join(map(str, values))}.")
+    if not content["source"].startswith("https://"):
+        raise LabError(f"{where} has a source that is no https address: {content['source']!r}.")
+    return content

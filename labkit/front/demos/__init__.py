@@ -1,0 +1,145 @@
+"""`python lab.py demos`: each widget as a page of its own, for a projector or a stand, served by Voila until Ctrl-C.
+
+Only this machine can open the pages, and they ask nothing of any other. Each visitor of a page gets a kernel, which
+ends when the page is left. Knows the server's process; what it serves is `served`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from pathlib import Path
+
+from labkit.base import assets
+from labkit.base.errors import LabError
+from labkit.front.demos import served
+from labkit.world import weights
+
+_START_SECONDS = 120
+_IDLE_SECONDS = 600  # a kernel whose page vanished without a word, such as one in a browser that was killed
+
+
+def demos(argv: list[str]) -> int:
+    """The command: serve the demos on 127.0.0.1, print the address, open it, stay until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="labkit demos", description="Open the course's widgets as pages without code, until Ctrl-C."
+    )
+    parser.add_argument("--port", type=int, default=0, help="use this port (default: any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    parser.add_argument("--dark", action="store_true", help="begin with the dark theme")
+    options = parser.parse_args(argv)
+    if importlib.util.find_spec("voila") is None:
+        raise LabError("This needs voila: run `python lab.py demos`, or install the extra demos.")
+    port = _port(options.port)
+    weights.ensure()
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: leave nothing behind
+    folder = Path(tempfile.mkdtemp(prefix="labkit-demos-"))
+    try:
+        found = served.write(folder)
+        _serve(folder, port, dark=options.dark, browser=not options.no_browser, count=len(found))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _port(wanted: int) -> int:
+    """The port asked for, or a free one. LabError when it cannot be had."""
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except (OSError, OverflowError):
+            raise LabError(f"Port {wanted} is in use or not allowed: choose another, or leave out --port.") from None
+        return probe.getsockname()[1]
+
+
+def _serve(folder: Path, port: int, *, dark: bool, browser: bool, count: int) -> None:
+    log, address = folder / "voila.log", f"http://127.0.0.1:{port}/"
+    with log.open("w", encoding="utf-8") as output:
+        server = subprocess.Popen(
+            _command(folder, port, dark=dark), env=_environment(folder), cwd=folder, stdout=output, stderr=output
+        )
+    try:
+        _wait_for(address, server, log)
+        print(f"{address}\n\n{count} demos, on this machine only. Ctrl-C ends them.", flush=True)
+        if browser:
+            webbrowser.open(address)
+        server.wait()
+        raise LabError(f"The demos have ended by themselves ({_last_line(log)}): run the same command again.")
+    except KeyboardInterrupt:
+        print("\nThe demos are closed.", flush=True)
+    finally:
+        _end(server)
+
+
+def _command(folder: Path, port: int, *, dark: bool) -> list[str]:
+    options = {
+        "Voila.ip": "127.0.0.1",
+        "Voila.port_retries": 0,
+        "VoilaConfiguration.template": served.TEMPLATE,
+        "VoilaConfiguration.theme": "dark" if dark else "light",
+        "VoilaConfiguration.classic_tree": True,  # our own list in place of the file browser
+        "VoilaConfiguration.allow_template_override": "NO",
+        "MappingKernelManager.cull_idle_timeout": _IDLE_SECONDS,
+        "MappingKernelManager.cull_interval": 60,
+        "VoilaExecutor.timeout": 300,
+    }
+    command = [sys.executable, "-m", "voila", str(folder / "notebooks"), "--no-browser", f"--port={port}"]
+    # Of all that may be installed in this JupyterLab the demos need the widgets alone.
+    for name in ("@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"):
+        command += ["--VoilaConfiguration.extension_allowlist", name]
+    return command + [f"--{name}={value}" for name, value in options.items()]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Our template is found, labkit can be imported, and no settings of the person's own Jupyter are read."""
+    paths = [str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    jupyter = [str(folder / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "JUPYTER_PATH": os.pathsep.join(filter(None, jupyter)),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "PYTHONUTF8": "1",
+    }
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a school's proxy is not asked
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            opener.open(address, timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise LabError(f"The demos did not start ({_last_line(log)}): run the same command again.")
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no reason was given"
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server, which ends its kernels. They also end by themselves once it is gone."""
+    server.terminate()
+    try:
+        server.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

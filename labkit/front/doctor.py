@@ -1,0 +1,185 @@
+"""Is this machine ready? Each check says ok, note (worth knowing) or problem (the course cannot run), and what to do.
+
+Looks and tells; changes nothing, loads no model. `--class` goes on to try what a class will do (`rehearsal`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+
+from labkit.base import assets, cache, machine
+from labkit.base.errors import LabError
+from labkit.facts import catalogue
+from labkit.front import rehearsal
+from labkit.front.rehearsal import Check
+from labkit.world import weights
+
+LESSON_BYTES = 1_500_000_000  # the most that a lesson's kernel and its children take (tests hold it)
+_WIDTH = 8  # of the longest name of a check
+PYTHONS = ((3, 11), (3, 14))  # the oldest and the newest that are tested
+
+
+def checks(*, network: bool = True) -> list[Check]:
+    """All findings about this machine, quickly. With `network` the Hub is asked for an answer, for two seconds."""
+    here = machine.detect()
+    found = [_python(), _memory(here), _compute(here), *_packages(), *_disk(), _model(), _jupyter()]
+    if network:
+        found.append(_network())
+    if here.system == "Windows":
+        found += _windows(here)
+    return found
+
+
+def doctor(argv: list[str]) -> int:
+    """The command: print the findings and a verdict; exit code 1 if there is a problem."""
+    parser = argparse.ArgumentParser(prog="labkit doctor", description="Say what this machine can do.")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument(
+        "--class",
+        dest="room",
+        action="store_true",
+        help="also try what a class will do here: kernel, servers, the model's speed (about 20 seconds)",
+    )
+    options = parser.parse_args(argv)
+    found: list[Check] = []
+    for check in itertools.chain(checks(), rehearsal.trials() if options.room else ()):
+        found.append(check)
+        if not options.json:  # each as it comes: a try takes seconds
+            print(f"{check.status:<7}  {check.name:<{_WIDTH}}  {check.message}", flush=True)
+    problems = sum(check.status == "problem" for check in found)
+    if options.json:
+        facts = dataclasses.asdict(machine.detect())
+        print(json.dumps({"machine": facts, "checks": [dataclasses.asdict(check) for check in found]}, indent=1))
+    else:
+        print(_verdict(problems))
+        if options.room:
+            print("\nFor your list:  " + rehearsal.line(found))
+            print("\nNo program can see these:", *rehearsal.FOR_A_PERSON, sep="\n  [ ] ")
+    return 1 if problems else 0
+
+
+def _verdict(problems: int) -> str:
+    if problems:
+        return f"\n{problems} problem{'s' if problems > 1 else ''}: do what the lines above say, then try again."
+    return "\nThis machine is ready for the course."
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    lowest, highest = (".".join(map(str, end)) for end in PYTHONS)
+    fits = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
+    return Check(
+        "Python",
+        "ok" if fits else "problem",
+        version if fits else f"{version}: the course needs {lowest} to {highest}.",
+    )
+
+
+def _memory(here: machine.Machine) -> Check:
+    free = here.available_bytes()
+    text = f"{free / 1e9:.1f} GB free of {here.memory_bytes / 1e9:.1f} GB"
+    if here.memory_bytes < LESSON_BYTES:
+        return Check("Memory", "problem", f"{text}: a lesson needs 1.5 GB; use Colab or another machine.")
+    if free < LESSON_BYTES:
+        return Check("Memory", "note", f"{text}: a lesson needs 1.5 GB; close other programs and notebooks.")
+    return Check("Memory", "ok", text)
+
+
+def _compute(here: machine.Machine) -> Check:
+    place = f"{here.gpu.name}, {here.gpu.memory_bytes / 1e9:.0f} GB" if here.gpu else f"{here.cpu}, no GPU (fine)"
+    cores = f"{here.cores} core{'s' if here.cores > 1 else ''}"
+    return Check("Compute", "ok", f"{cores}, {place}; fastest numbers: {here.dtype}, because {here.dtype_reason}")
+
+
+def _packages() -> Iterator[Check]:
+    """Installed versions against the lower bounds that the installed course declares."""
+    try:
+        required = metadata.requires("open-models-lab") or []
+    except metadata.PackageNotFoundError:
+        yield Check("Packages", "note", "the course is not installed as a package here, so versions are not compared")
+        return
+    wrong = []
+    for line in required:
+        match = re.match(r"^([A-Za-z0-9_.-]+)>=([0-9.]+)$", line.replace(" ", ""))  # not those of an extra
+        if match and (problem := _version_problem(*match.groups())):
+            wrong.append(problem)
+    if wrong:
+        yield Check("Packages", "problem", f"{'; '.join(wrong)}: run `python lab.py setup` again.")
+    else:
+        torch, transformers = metadata.version("torch"), metadata.version("transformers")
+        yield Check("Packages", "ok", f"torch {torch}, transformers {transformers} and the others are new enough")
+
+
+def _version_problem(name: str, lowest: str) -> str | None:
+    try:
+        installed = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return f"{name} is missing"
+    return f"{name} {installed} is older than {lowest}" if _numbers(installed) < _numbers(lowest) else None
+
+
+def _numbers(version: str) -> list[int]:
+    """The release numbers of a version: `2.13.0+cpu` -> [2, 13, 0]."""
+    return [int(part) for part in re.match(r"[0-9.]*", version)[0].strip(".").split(".") if part]
+
+
+def _disk() -> Iterator[Check]:
+    try:
+        folder = cache.root()
+    except LabError as problem:
+        yield Check("Cache", "problem", str(problem))
+        return
+    free, needed = shutil.disk_usage(folder).free, 0 if weights.status() == "ready" else 1_000_000_000
+    text = f"{free / 1e9:.1f} GB free at {folder}"
+    if free < needed:
+        yield Check("Disk", "problem", f"{text}: the model needs 1 GB; make room or set LABKIT_CACHE.")
+    else:
+        yield Check("Disk", "ok", text)
+
+
+def _model() -> Check:
+    entry = catalogue.get(catalogue.DEFAULT)
+    try:
+        status = weights.status()
+    except LabError:
+        return Check("Model", "note", "not looked for: its place is the cache (see there)")
+    if status == "ready":
+        return Check("Model", "ok", f"{entry.title} is here")
+    return Check("Model", "note", f"{entry.title} is {status}: the first lesson does it, or `python lab.py setup`.")
+
+
+def _jupyter() -> Check:
+    try:
+        return Check("Jupyter", "ok", f"JupyterLab {metadata.version('jupyterlab')}")
+    except metadata.PackageNotFoundError:
+        hosted = machine.detect().platform in ("colab", "binder", "jupyterhub")
+        return Check("Jupyter", "ok" if hosted else "note", "JupyterLab is not installed in this Python")
+
+
+def _network() -> Check:
+    from labkit.base import network
+
+    if network.answers(network.HUB):
+        return Check("Network", "ok", 'the Hugging Face Hub answers; lessons stay local unless you say mode="live"')
+    return Check("Network", "note", "the Hugging Face Hub does not answer; no lesson needs it")
+
+
+def _windows(here: machine.Machine) -> Iterator[Check]:
+    if here.idle_gpu:
+        yield Check(
+            "CUDA",
+            "note",
+            "there is an NVIDIA GPU, and torch is a build without CUDA: the selector at pytorch.org/get-started "
+            "gives the command; run it with .venv\\Scripts\\python.exe in place of python.",
+        )
+    root = assets.checkout()
+    if root and len(str(root)) > 100:
+        yield Check("Folder", "note", f"{root} is a long path; if files cannot be found, move the course to C:\\lab.")

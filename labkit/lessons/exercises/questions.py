@@ -1,0 +1,111 @@
+"""The two kinds of exercise without code: a quiz, and an open question with a rubric."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.base import assets
+from labkit.lessons.exercises.coded import Exercise, Outcome, Text, is_untouched
+
+_ENOUGH_WORDS = 8
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of a quiz: what is asked, the right letter, and for each letter what it says and why (not)."""
+
+    ask: str
+    answer: str
+    choices: dict[str, tuple[str, str]]
+
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> Question:
+        """From a table of `assets/quizzes`: `ask`, `answer`, `hint`, and a list of two texts for each letter."""
+        choices = {key: (value[0], value[1]) for key, value in table.items() if len(key) == 1}
+        return cls(table["ask"], table["answer"], choices)
+
+
+class Quiz(Exercise):
+    """Three to six questions with lettered choices, in `assets/quizzes/NN.toml`. Hint number n is about question n."""
+
+    def __init__(self, lesson: str) -> None:
+        super().__init__()
+        with assets.path("quizzes", f"{lesson}.toml").open("rb") as file:
+            found = tomllib.load(file)
+        self.number, self.title = found["number"], found["title"]
+        self.questions = tuple(Question.read(table) for table in found["questions"])
+        self.hints = tuple(table["hint"] for table in found["questions"])
+
+    def __repr__(self) -> str:
+        lines = [f"[{self.number}] {self.title}"]
+        for place, question in enumerate(self.questions, start=1):
+            lines += ["", f"{place}. {question.ask}"]
+            lines += [f"   {letter}) {text}" for letter, (text, _) in question.choices.items()]
+        return "\n".join(lines)
+
+    def check(self, *letters: Any) -> Outcome:
+        """Say of each answer, such as "b", whether it is right and why; `____` leaves a question for later."""
+        given = [None if is_untouched(letter) else letter for letter in letters]
+        if not any(letter is not None for letter in given):
+            return self.outcome(
+                "unattempted", 'Not attempted yet: replace each ____ by the letter of your answer, such as "a".'
+            )
+        if len(given) != len(self.questions):
+            return self.outcome(
+                "error", f"There are {len(self.questions)} questions: give one letter for each, or ____."
+            )
+        said, right = [], 0
+        for place, (question, letter) in enumerate(zip(self.questions, given, strict=True), start=1):
+            if letter is None:
+                said.append(f"  {place}. is still open.")
+                continue
+            key = str(letter).strip().rstrip(").").lower()
+            if key not in question.choices:
+                letters_here = ", ".join(question.choices)
+                return self.outcome("error", f"Question {place}: {letter!r} is not a choice; there are {letters_here}.")
+            right += key == question.answer
+            verdict = "Right" if key == question.answer else "Not yet"
+            said.append(f"  {place}. {key}) {verdict}: {question.choices[key][1]}")
+        answered = sum(letter is not None for letter in given)
+        status = "wrong" if right < answered else "correct" if answered == len(given) else "unattempted"
+        return self.outcome(status, "\n".join([f"{right} of {len(given)} right.", *said]))
+
+    def solution(self) -> Text:
+        """Of every question the right letter and the reason."""
+        lines = [f"[{self.number}] {self.title}"]
+        for place, question in enumerate(self.questions, start=1):
+            text, why = question.choices[question.answer]
+            lines += ["", f"{place}. {question.ask}", f"   {question.answer}) {text}", f"   {why}"]
+        return Text("\n".join(lines))
+
+
+class Open(Exercise):
+    """A question without one right answer. A subclass sets `question`, `rubric` and `example`.
+
+    An answer of some length counts as done; whether it is good, the learner judges by the rubric.
+    """
+
+    question: str
+    rubric: tuple[str, ...]
+    example: str
+
+    def __repr__(self) -> str:
+        return f"[{self.number}] {self.question}"
+
+    def check(self, answer: Any) -> Outcome:
+        """Take the answer, and show what a good one has."""
+        if is_untouched(answer) or answer is None or (isinstance(answer, str) and not answer.strip()):
+            return self.outcome("unattempted", "Not attempted yet: replace ____ by your answer, a text in quotes.")
+        if not isinstance(answer, str):
+            return self.outcome("error", f"The answer is a {type(answer).__name__}: write a text in quotes.")
+        if len(answer.split()) < _ENOUGH_WORDS:
+            return self.outcome("wrong", f"Not yet: {len(answer.split())} words are too few to judge; say why.")
+        points = "\n".join(f"  - {point}" for point in self.rubric)
+        return self.outcome("correct", f"Taken. No program can grade this; judge it yourself. A good answer:\n{points}")
+
+    def solution(self) -> Text:
+        """One possible answer, and the rubric."""
+        points = "\n".join(f"  - {point}" for point in self.rubric)
+        return Text(f"[{self.number}] One possible answer:\n\n{self.example}\n\nA good answer:\n{points}")

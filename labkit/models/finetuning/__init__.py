@@ -1,0 +1,35 @@
+"""Fine-tuning: LoRA by hand, chat format and loss mask, one training loop, scores, adapters, preferences, scaling out.
+
+A lesson calls torch, peft and accelerate themselves; here is what stands around them. Nothing is imported, torch least
+of all, before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "adapters": ("to_gguf", "with_adapter"),
+    "chat": ("IGNORED", "INSTRUCTION", "answer_loss", "collate", "encode", "log_probabilities", "messages", "shown"),
+    "lora": ("ALL_LINEAR", "ATTENTION", "add", "full_parameters", "lora_linear", "parameters", "spectrum", "table"),
+    "loop": ("History", "Run", "Settings", "accelerator", "mean_loss", "train"),
+    "live": ("curve_svg",),
+    "preferences": ("accuracy", "dpo_loss", "encode_pair", "train_dpo"),
+    "scaling": ("per_device_bytes",),
+    "scoring": ("FULL_INSTRUCTION", "Score", "answers", "exact_match", "general", "reproduced", "same_json", "wilson"),
+}
+_NAMES = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'labkit.models.finetuning' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"labkit.models.finetuning.{_NAMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

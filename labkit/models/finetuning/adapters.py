@@ -1,0 +1,116 @@
+"""What becomes of an adapter: onto a model, into its weights, and as one GGUF file into llama.cpp.
+
+Saving, loading, switching and combining are peft's own calls (`save_pretrained`, `load_adapter`, `set_adapter`,
+`add_weighted_adapter`, `merge_and_unload`), which lessons make themselves. Knows how llama.cpp wants a Llama's weights;
+how its files are written, `quantization` knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit.base import cache, machine, workarounds
+from labkit.base.errors import LabError
+from labkit.facts import catalogue
+from labkit.models.finetuning import lora
+from labkit.models.quantization import gguf_files
+from labkit.world import weights as models
+
+if TYPE_CHECKING:
+    import torch
+
+# The parts of a layer: llama.cpp's name for each, and transformers'.
+_PARTS = {
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    **{
+        f"attn_{short}": f"self_attn.{long}_proj" for short, long in zip(("q", "k", "v", "output"), "qkvo", strict=True)
+    },
+    **{f"ffn_{part}": f"mlp.{part}_proj" for part in ("gate", "up", "down")},
+}
+_OUTSIDE = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+
+
+def with_adapter(
+    model: Any,
+    *,
+    rank: int = 8,
+    alpha: int = 16,
+    targets: Sequence[str] = lora.ATTENTION,
+    first_layer: int = 0,
+    seed: int = 0,
+) -> Any:
+    """`model` with a new adapter of peft, as lesson 07 makes it: the same numbers at the start for the same seed.
+
+    Layers below `first_layer` get none. The gradient then ends there: each third of the layers that is left out saves a
+    sixth of the work, since half of it is on the way forward, and the memory of what those layers computed.
+    LabError when the model has no such layer.
+    """
+    workarounds.apply()  # a process of torchrun has no set-up cell that did it
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    count = model.config.num_hidden_layers
+    if not 0 <= first_layer < count:
+        raise LabError(f"first_layer={first_layer} is none of this model's layers: it has layers 0 to {count - 1}.")
+    layers = list(range(first_layer, count)) if first_layer else None
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        places = {"target_modules": list(targets), "layers_to_transform": layers}
+        return get_peft_model(model, LoraConfig(r=rank, lora_alpha=alpha, task_type="CAUSAL_LM", **places))
+
+
+def to_gguf(model: Any, target: Path, *, file_type: str = "Q8_0", name: str | None = None) -> Path:
+    """Write a merged transformers model as a GGUF file for llama.cpp, in one step; `target`.
+
+    The shipped GGUF of the course model (or of the catalogue's `name`) is the template: its tokenizer, chat template
+    and sizes are copied, its tensors replaced. `file_type` is F16 or one of `quantization.gguf_files.TYPES`.
+    LabError when the adapter is not merged yet, the model is not of the template's shape, or there is no such type.
+    """
+    if file_type != "F16":
+        gguf_files.require(file_type)
+    weights = model.state_dict()
+    if any("lora_" in key for key in weights):
+        raise LabError("This model still has its adapter beside its weights: call merge_and_unload() first.")
+    template = models.gguf_file(name or catalogue.DEFAULT, quiet=True)
+    cache.require_space(Path(target).resolve().parent, 2 * model.num_parameters(), "The GGUF file")
+    with cache.replacing(Path(target)) as part:
+        gguf_files.write(template, part, file_type, lambda tensor: _tensor(tensor, weights, model.config), quiet=True)
+    machine.release_memory()
+    return Path(target)
+
+
+def _tensor(tensor: Any, weights: Mapping[str, torch.Tensor], config: Any) -> Any:
+    """The model's numbers for one tensor of the template, in fp32 and llama.cpp's order."""
+    name = transformers_name(tensor.name)
+    if name not in weights or list(weights[name].shape) != [int(size) for size in reversed(tensor.shape)]:
+        raise LabError(f"The model has no {name} of the template's size: export only the model that the file is of.")
+    values = weights[name].detach().float().cpu()
+    for part, heads in (("attn_q", config.num_attention_heads), ("attn_k", config.num_key_value_heads)):
+        if f".{part}." in tensor.name:
+            values = rotary_order(values, heads)
+    return values.contiguous().numpy()
+
+
+def rotary_order(rows: torch.Tensor, heads: int) -> torch.Tensor:
+    """The rows of a query or key matrix, (heads x head_dim, hidden), as llama.cpp keeps them.
+
+    Rotary positions turn pairs of numbers: transformers pairs the first half of a head with the second, llama.cpp each
+    number with its neighbour.
+    """
+    return rows.reshape(heads, 2, -1, rows.shape[-1]).transpose(1, 2).reshape(rows.shape)
+
+
+def transformers_name(name: str) -> str:
+    """What transformers calls a tensor of a Llama's GGUF.
+
+    >>> transformers_name("blk.3.attn_q.weight")
+    'model.layers.3.self_attn.q_proj.weight'
+    """
+    if not name.startswith("blk."):
+        part, _, kind = name.partition(".")
+        return f"{_OUTSIDE.get(part, part)}.{kind}"
+    _, layer, part, kind = name.split(".")
+    return f"model.layers.{layer}.{_PARTS.get(part, part)}.{kind}"

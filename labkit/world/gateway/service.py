@@ -1,0 +1,151 @@
+"""The inference gateway as a service: one process a user, on 127.0.0.1, or for a class, on the network with a token.
+
+`inference_gateway()` joins it; `python -m labkit.world.gateway.service` is its process; `labkit gateway` shows it at a
+terminal, and with `--lan` serves a class. Knows how to run it. What it answers is in `gateway.api`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+from labkit.base.errors import LabError
+from labkit.world import services
+from labkit.world.gateway.guard import NOT_A_PROVIDER
+from labkit.world.services.host import host, new_key
+
+_SHORTEST_TOKEN = 8
+
+
+def inference_gateway(*, port: int = 0) -> services.Service:
+    """The running gateway, started if needed. It forwards to `LABKIT_ENDPOINT` (with `LABKIT_ENDPOINT_KEY`) if set.
+
+    Raises LabError when that is no URL, when it cannot start, or `port` is taken.
+    """
+    return services.join("gateway", port=port, **_destination())
+
+
+def _destination() -> dict[str, str]:
+    """What tells one gateway from another. The key itself stays out of command lines and file names."""
+    from labkit.world.gateway.upstream import base_url
+
+    url, key = os.environ.get("LABKIT_ENDPOINT"), os.environ.get("LABKIT_ENDPOINT_KEY", "")
+    if not url:
+        return {}
+    return {"endpoint": base_url(url), "fingerprint": hashlib.sha256(key.encode()).hexdigest()[:12]}
+
+
+def _command(endpoint: str | None = None, fingerprint: str | None = None) -> list[str]:
+    command = [sys.executable, "-m", "labkit.world.gateway.service"]
+    return [*command, "--endpoint", endpoint] if endpoint else command
+
+
+services.register("gateway", _command)
+
+
+def main(argv: list[str]) -> int:
+    """The process of the service: serve until nobody uses it."""
+    parser = argparse.ArgumentParser(prog="python -m labkit.world.gateway.service", description=__doc__.splitlines()[0])
+    parser.add_argument("--service", required=True, help="the name of the service")
+    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--linger", type=float, default=services.LINGER_S, help="seconds to wait for a next user")
+    parser.add_argument("--endpoint", help="forward to this URL, with the key in LABKIT_ENDPOINT_KEY")
+    options = parser.parse_args(argv)
+    key = new_key()
+    try:
+        port = _serve("127.0.0.1", options.port, options.endpoint, key=key).getsockname()[1]
+    except LabError as problem:
+        print(f"labkit: {problem}", file=sys.stderr)
+        return 1
+    host(options.service, f"http://127.0.0.1:{port}", key, linger=options.linger)
+    os._exit(0)
+
+
+def _serve(address: str, port: int, endpoint: str | None, **access: Any) -> socket.socket:
+    """Serve in a thread, as long as the process lives; the listening socket."""
+    import uvicorn
+
+    from labkit.world.gateway import upstream as upstreams
+    from labkit.world.gateway.api import application
+
+    try:
+        listener = socket.create_server((address, port), backlog=256)
+    except (OSError, OverflowError):
+        raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.") from None
+    # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    key = os.environ.get("LABKIT_ENDPOINT_KEY", "")
+    upstream = upstreams.endpoint(endpoint, key) if endpoint else upstreams.ours()
+    app = application(upstream, **access)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off"))
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    return listener
+
+
+def gateway(argv: list[str]) -> int:
+    """`labkit gateway`: start or join the gateway, or serve a class; print how to use it, stay until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="labkit gateway",
+        description="Answer for Inference Providers on this machine, with the course model or LABKIT_ENDPOINT.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="use this port (default: any free one)")
+    parser.add_argument("--lan", action="store_true", help="for a class: let the local network in, with a class token")
+    parser.add_argument("--token", help=f"the class token (default: a new one; at least {_SHORTEST_TOKEN} characters)")
+    options = parser.parse_args(argv)
+    if options.token is not None and not options.lan:
+        raise LabError("A class token is for --lan: leave out --token, or add --lan.")
+    if options.lan:
+        return _class(options.port, options.token)
+    service = inference_gateway(port=options.port)
+    print(f"{service.url}/v1\nkey: {service.key}")
+    print(f"{NOT_A_PROVIDER.partition('; ')[2].capitalize()}. Ctrl-C ends this.", flush=True)
+    try:
+        while services.is_alive(service):
+            time.sleep(1)
+    except KeyboardInterrupt:
+        services.leave(service.name)
+        print("\nYou left; the gateway ends within a minute, unless a lesson uses it.", flush=True)
+        return 0
+    raise LabError("The gateway has ended: run `python lab.py gateway` again.")
+
+
+def _class(port: int, token: str | None) -> int:
+    """Serve the local network from this process, as long as it lives: a teacher sees it, and ends it."""
+    token = token if token is not None else secrets.token_hex(6)
+    if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise LabError(f"The class token needs at least {_SHORTEST_TOKEN} plain characters without spaces.")
+    endpoint = _destination().get("endpoint")
+    port = _serve("0.0.0.0", port, endpoint, key=token, class_token=True).getsockname()[1]
+    print(f"""http://{_own_address()}:{port}
+Everybody in this network who has the class token may use it. Learners set, before they start the course:
+  LABKIT_ENDPOINT=http://{_own_address()}:{port}
+  LABKIT_ENDPOINT_KEY={token}
+Prompts travel unencrypted in this network. Ctrl-C ends this.""")
+    sys.stdout.flush()
+    try:
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        print("\nThe gateway of the class has ended.", flush=True)
+        return 0
+
+
+def _own_address() -> str:
+    """The address under which others in the network see this machine; no packet is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation, which is nobody's
+            return probe.getsockname()[0]
+        except OSError:
+            return socket.gethostname()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
