@@ -190,6 +190,7 @@ def child_environment(offline):
     dropped = ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET")
     # uv leaves compiling to the first import: 4 seconds, once. Forbidden, it would cost them at every start.
     dropped += ("PYTHONDONTWRITEBYTECODE",)
+    dropped += ("COLUMNS",)  # with it uv breaks its complaints into short lines, also where they go into the log
     environment = {
         key: value for key, value in os.environ.items() if key not in dropped and not key.startswith("CONDA_")
     }
