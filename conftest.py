@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from labkit.base import machine
 
 pytest_plugins = ["author.comparison"]
@@ -11,10 +13,10 @@ for _name, _value in machine.PATIENT_THREADS.items():
     os.environ.setdefault(_name, _value)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Give each of several workers cores of its own: a lesson beside another computes with the threads that fit."""
-    worker, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    worker = getattr(config, "workerinput", None)
     if worker and hasattr(os, "sched_setaffinity"):  # Linux
         cores = sorted(os.sched_getaffinity(0))
-        if own := cores[int(worker.removeprefix("gw")) :: count]:
+        if own := cores[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
             os.sched_setaffinity(0, own)

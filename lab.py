@@ -69,12 +69,13 @@ UV_SWITCHES = {
 }
 # These change nothing in what is installed.
 HARMLESS = """
-    break-system-packages cache-dir compile config-file debug disable-pip-version-check exists-action log no-color
+    break-system-packages compile config-file debug disable-pip-version-check exists-action log no-color
     no-compile no-input no-python-version-warning no-warn-conflicts no-warn-script-location progress-bar quiet
     require-virtualenv root-user-action use-feature verbose
 """
 # Of uv's own variables only those about this machine are kept: pip's settings decide where packages come from.
 UV_KEPT = ("UV_CACHE_DIR", "UV_NO_CACHE", "UV_LINK_MODE", "UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_INSTALLS")
+PASSWORD = re.compile(r"(?<=//)[^/@\s]+(?=@)")
 # Of pip's log: thousands of lines that say which files of an index do not matter.
 NOISE = ("Skipping link", "Found link", "Link requires a different", "Given no hashes", "changing mode of")
 
@@ -462,6 +463,8 @@ def for_uv(settings, environment):
             continue
         if key in UV_VARIABLES:
             variables[UV_VARIABLES[key]] = " ".join(value.split())
+        elif key in UV_LISTS and PASSWORD.search(value):
+            raise WithoutUv("pip's setting `%s` holds a password, and uv would show it in the list of processes" % key)
         elif key in UV_LISTS:
             options += [part for item in value.split() if there(item) for part in (UV_LISTS[key], home(item))]
         elif key in UV_SWITCHES:
@@ -473,6 +476,8 @@ def for_uv(settings, environment):
             variables["UV_KEYRING_PROVIDER"] = "subprocess" if value == "subprocess" else "disabled"
         elif key == "cert":
             certificates = value
+        elif key == "cache-dir":
+            variables.setdefault("UV_CACHE_DIR", os.path.join(home(value), "uv"))
         else:
             raise WithoutUv("pip's setting `%s` has no counterpart in uv" % key)
     if certificates:
@@ -493,16 +498,21 @@ def there(item):
 
 
 def one_disk(uv, variables):
-    """uv links files out of its cache. Where .venv is on another disk it copies, and would warn of that each time."""
+    """uv links files out of its cache. Where .venv is on another disk it copies, and would warn of that each time.
+
+    A cache that cannot be written is left alone, as pip does.
+    """
     answer = subprocess.run(
         uv + ["cache", "dir"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, encoding="utf-8"
     )
     folder = answer.stdout.strip()
     if answer.returncode != 0 or not folder:
         raise WithoutUv("uv does not start here (%s)" % last_word(answer.stderr.splitlines()))
-    while not os.path.exists(folder):
+    while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
-    if os.stat(folder).st_dev != os.stat(VENV).st_dev:
+    if not os.access(folder, os.W_OK):
+        variables["UV_NO_CACHE"] = "1"
+    elif os.stat(folder).st_dev != os.stat(VENV).st_dev:
         variables.setdefault("UV_LINK_MODE", "copy")
     return variables
 
@@ -525,7 +535,7 @@ def attempt(command, environment, doing, shown=False):
     uv's bars and complaints are one stream: with `shown` it is on the screen, and what failed is run again for the log.
     """
     with open(LOG, encoding="utf-8", errors="replace") as file:
-        earlier = file.read() + "\n$ %s\n" % " ".join(command)
+        earlier = file.read() + "\n$ %s\n" % PASSWORD.sub("****", " ".join(command))
     write(LOG, earlier)
     if shown and subprocess.call(command, env=environment, cwd=ROOT) == 0:
         return None

@@ -142,7 +142,7 @@ def test(argv: list[str]) -> int:
         _ensure_colab(required=options.colab)
     marks = FAST if options.fast else ALL if options.all or options.colab else USUAL
     command = [sys.executable, "-m", "pytest", *_notebook_options(options.lax), "-m", marks]
-    command += _workers() if whole else []
+    command += _workers() if whole and not {"--pdb", "--trace"} & set(rest) else []
     return subprocess.run([*command, *targets, *rest], cwd=root, env=_environment(root)).returncode
 
 

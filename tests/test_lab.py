@@ -92,6 +92,8 @@ def write_uv_wheel(folder: Path) -> Path | None:
         installed = metadata.distribution("uv")
     except metadata.PackageNotFoundError:
         return None
+    if installed.version != UV:
+        return None
     info, rows = f"uv-{UV}.dist-info", []
     wheel = folder / f"uv-{UV}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -466,6 +468,7 @@ def test_an_old_python_gets_a_sentence(bare, version):
         ({"extra-index-url": "\nhttps://a\nfile:///b"}, [], {"UV_INDEX": "https://a file:///b"}),
         ({"find-links": "https://a/w file:///b"}, ["--find-links", "https://a/w", "--find-links", "file:///b"], {}),
         ({"find-links": "/not/there"}, [], {}),
+        ({"cache-dir": "/big"}, [], {"UV_CACHE_DIR": "y"}),
         ({"no-index": "true", "index-url": "https://a"}, ["--no-index"], {"UV_DEFAULT_INDEX": None}),
         ({"no-index": "0", "prefer-binary": "no", "index-url": ""}, [], {"UV_DEFAULT_INDEX": None}),
         ({"constraint": "a.txt b.txt"}, ["--constraint", "a.txt", "--constraint", "b.txt"], {}),
@@ -487,6 +490,25 @@ def test_what_pip_was_told_is_told_to_uv(settings, options, variables):
     assert {name: environment.get(name) for name in variables} == variables
     assert "UV_INDEX_URL" not in environment and "UV_OFFLINE" not in environment
     assert environment["UV_CACHE_DIR"] == "y"
+
+
+def test_a_cache_folder_of_pips_has_uvs_beside():
+    _, variables = runpy.run_path(str(LAB))["for_uv"]({"cache-dir": "/big"}, {})
+    assert variables["UV_CACHE_DIR"] == str(Path("/big") / "uv")
+
+
+@pytest.mark.parametrize("key", ["find-links", "constraint"])
+def test_a_password_is_not_put_into_the_list_of_processes(key):
+    front_door = runpy.run_path(str(LAB))
+    with pytest.raises(front_door["WithoutUv"], match=f"`{key}` holds a password"):
+        front_door["for_uv"]({key: "https://ada:geheim@a/w"}, {})
+
+
+def test_a_password_is_not_kept_in_the_log(ready, index):
+    host = index.address.removeprefix("http://")
+    (ready / "pip.conf").write_text(f"[global]\nfind-links = http://ada:geheim@{host}/w\n", encoding="utf-8")
+    lab(ready, "test", PIP_INDEX_URL=f"http://ada:geheim@{host}/simple1", PIP_CONFIG_FILE=str(ready / "pip.conf"))
+    assert "geheim" not in (ready / ".lab.log").read_text(encoding="utf-8")
 
 
 def test_a_bundle_of_certificates_that_pip_finds_by_a_variable_is_found_by_uv(tmp_path):

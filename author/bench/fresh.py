@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -42,7 +43,7 @@ def first_set_up() -> tuple[dict[str, float], list[Ratio], str]:
             "lab.py setup, again": _timed([*start, "setup"], environment, course),
             "lab.py, until /api answers": until_api(start, env=environment, cwd=course),
         }
-        times |= _bare(course, folder)
+        times |= _bare(course, folder)  # nothing where pip was told what uv cannot do
     note = "first set-up: once, with an empty home and empty caches"
     bare = [seconds for what, seconds in times.items() if what.startswith("bare")]
     if not bare:
@@ -57,10 +58,11 @@ def _bare(course: Path, folder: Path) -> dict[str, float]:
     uv = _uv(lab.python())
     if uv is None:
         return {}
-    environment = lab.child_environment(None) | _empty(folder / "bare-home")
-    options, variables = ["--index-strategy=unsafe-best-match"], environment
-    if hasattr(lab, "for_uv"):
-        options, variables = lab.for_uv(lab.pip_settings(environment), environment)
+    environment = _empty(folder / "bare-home", lab.child_environment(None))
+    try:
+        options, variables = lab.for_uv(lab.pip_settings(lab.python(), environment), environment)
+    except lab.WithoutUv:
+        return {}
     torch = lab.installed_torch(environment)
     if "+cpu" in torch and "PIP_NO_INDEX" not in environment and lab.answers(f"{lab.TORCH_CPU_INDEX}/torch/"):
         options = [*options, "--extra-index-url", lab.TORCH_CPU_INDEX]
@@ -74,11 +76,11 @@ def _bare(course: Path, folder: Path) -> dict[str, float]:
     }
 
 
-def _empty(home: Path) -> dict[str, str]:
-    """This process's environment with `home`, made anew, as the place of all that is kept for a user."""
+def _empty(home: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """`environment` with `home`, made anew, as the place of all that is kept for a user."""
     home.mkdir()
     caches = {name: str(home / name.lower()) for name in ("PIP_CACHE_DIR", "UV_CACHE_DIR", "LABKIT_CACHE")}
-    return {**os.environ, "HOME": str(home), "USERPROFILE": str(home), "XDG_CACHE_HOME": str(home / "cache"), **caches}
+    return {**environment, "HOME": str(home), "USERPROFILE": str(home), "XDG_CACHE_HOME": str(home / "cache"), **caches}
 
 
 def _uv(python: str) -> list[str] | None:

@@ -67,7 +67,7 @@ def _once(program: str) -> tuple[float, bool]:
 
 
 def conversion() -> tuple[float, int]:
-    """Seconds and peak bytes of the course model's conversion: the child process of `models.ensure`, Python's start
+    """Seconds and peak bytes of the course model's conversion: the child process of `weights.ensure`, Python's start
     included."""
     with scratch() as folder:
         command = [

@@ -18,12 +18,12 @@ import math
 from typing import Any
 
 import pytest
+from test_memory import peak_allocated
 
 from labkit.base.errors import LabError
 from labkit.facts import catalogue, memory
 from labkit.facts.memory.shapes import is_linear, linear_parameter_count
 from labkit.models import finetuning
-from tests.test_memory import peak_allocated
 
 COMMON = {"vocab_size": 96, "hidden_size": 64, "intermediate_size": 160, "num_attention_heads": 4}
 COMMON |= {"num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}

@@ -48,6 +48,10 @@ def test_what_nobody_has_seen_is_not_stated(entry):
     for key, fact in entry.facts.items():
         # A guess about the tokenizer, the commit and the date are told by their source; all others need a word.
         assert fact.confirmed or fact.note or fact.source.startswith("course:"), f"{key} is unconfirmed without a note"
+    if "config" in entry.facts and not entry.facts["config"].confirmed:
+        assert not entry.facts["parameters"].confirmed, (
+            "a count is no surer than the configuration that it is made from"
+        )
 
 
 def test_the_gating_of_mistral_is_open():

@@ -119,6 +119,9 @@ TORCH_CPU_INDEX = "http://127.0.0.1:9"
 child_environment = lambda offline: dict(os.environ)
 python = lambda: sys.executable
 installed_torch = lambda environment: "2.13.0"
+pip_settings = lambda program, environment: {}
+for_uv = lambda settings, environment: (["--index-strategy=unsafe-best-match"], environment)
+class WithoutUv(Exception): pass
 if __name__ == "__main__":
     assert not os.listdir(os.environ["HOME"]) or os.path.exists("made"), "the home is not empty"
     if sys.argv[1:] == ["setup"]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 STAND_IN = Path(__file__).parent / "stand_in"
-LOOK = "import google.colab\nfrom labkit import hub_settings\n"
+LOOK = "import google.colab\nfrom labkit.world import hub_settings\n"
 # What `connect` remembers of the learner, without the service that it starts.
 CONNECTED = LOOK + "import os\nhub_settings._before = {name: os.environ[name] for name in ('HOME', 'HF_HOME')}\n"
 

@@ -2,8 +2,8 @@
 
 Here those with attention in every layer: sliding and chunked windows in some, compressed keys and values, layers that
 use another's, experts beside shared ones, embeddings per layer. What keeps a state is in `recurrent`. Each is held
-against transformers in tests/test_architectures.py. Names and numbers come from the code of transformers 5.24 (read
-2026-11-27).
+against transformers in tests/facts/test_architectures.py. Names and numbers come from the code of transformers 5.24
+(read 2026-11-27).
 """
 
 from __future__ import annotations

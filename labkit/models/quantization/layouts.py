@@ -1,7 +1,7 @@
 """Three of llama.cpp's block formats by hand: Q8_0 and Q4_0 written, Q4_K read.
 
 A block holds its scale beside its codes, so that one reading of memory brings both. The bytes agree with the `gguf`
-package and with llama.cpp (tests/quantization). Knows nothing of files.
+package and with llama.cpp (tests/models/test_quantization.py). Knows nothing of files.
 Source: ggml/src/ggml-common.h and ggml-quants.c of https://github.com/ggml-org/llama.cpp (seen 2026-11-23)
 """
 

@@ -1,7 +1,7 @@
 """NF4: four bits whose 16 levels lie where the weights are, and scales that are quantized themselves.
 
 Source: Dettmers et al. 2023, sections 2 and 3, https://arxiv.org/abs/2305.14314 (seen 2026-11-23). The exact quantiles
-follow bitsandbytes, whose table tests/quantization compares.
+follow bitsandbytes, whose table tests/models/test_quantization.py compares.
 """
 
 from __future__ import annotations
