@@ -21,7 +21,6 @@ from typing import Any
 
 from labkit.base.errors import LabError
 
-STATUSES = ("unattempted", "wrong", "error", "correct")
 _PACKAGE = str(Path(__file__).resolve().parent)
 
 
@@ -66,7 +65,7 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a check. `status` is one of `STATUSES`; the repr is what a notebook shows."""
+    """The result of a check. `status` is unattempted, wrong, error or correct; the repr is what a notebook shows."""
 
     number: str
     status: str
