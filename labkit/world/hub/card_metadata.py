@@ -34,10 +34,17 @@ _REPOSITORY = re.compile(r"(?!.*(--|\.\.))([A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w
 _HEAD = re.compile(r"\s*---[\r\n]+(.*?)[\r\n]+---(?:[\r\n]|$)", re.DOTALL)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without days: JSON, in which the Hub answers, has none, and what looks like a day may be none."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+
+
 def head_of(content: str) -> Any:
     """What stands at the head of a card, between two lines `---`; None for a card without. yaml.YAMLError if broken."""
     head = _HEAD.match(content)
-    return yaml.safe_load(head[1]) if head else None
+    return yaml.load(head[1], _Loader) if head else None
 
 
 def metadata(content: str) -> dict[str, Any]:
