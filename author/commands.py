@@ -89,6 +89,8 @@ def lint(argv: list[str]) -> int:
         for problem in lesson_linter.lint(file):
             print(f"{file.name}: {problem}")
             count += 1
+        for advice in lesson_linter.advise(file):
+            print(f"{file.name}: advice: {advice}")
     print("No problems." if not count else f"{count} problem{'s' if count > 1 else ''}.")
     return int(count > 0)
 

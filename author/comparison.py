@@ -19,7 +19,7 @@ import pytest
 
 from author import lesson_linter, limit, notebook_run
 from author.canonical import SANITIZER, canonical_outputs
-from author.share import Share, changes, floor, share
+from author.share import FLOOR, Share, changes, share
 from labkit.base.errors import LabError
 from labkit.front.lesson_list import LESSON_FILE
 
@@ -179,9 +179,9 @@ class Budget(_Check):
 
     def problems(self) -> list[str]:
         seen, report = share(self.parent.nb), self.parent.run()
-        lesson, found = self.path.name[:2], []
-        if seen.compared < floor(lesson) * seen.with_output:
-            found.append(f"Only {seen}: at least {100 * floor(lesson):.0f} % have to be.")
+        found = []
+        if seen.compared < FLOOR * seen.with_output:
+            found.append(f"Only {seen}: at least {100 * FLOOR:.0f} % have to be.")
         if report is None:
             return [*found, "The notebook was not run."]
         if report.peak_bytes > PEAK_BYTES:

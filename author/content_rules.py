@@ -12,7 +12,6 @@ from author.form_rules import Found
 from author.parsed import Lesson
 
 MOST_OUTPUT_BYTES = 1.5e6
-ALT_WORDS = 5
 _FOLDER = re.compile(r"(?<![\w.])(/home/\w+|/Users/\w+|/root/|/tmp/|/var/folders/|[A-Z]:\\{1,2}Users\\)")
 _TOKEN = re.compile(
     r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}"
@@ -26,8 +25,8 @@ def pictures(lesson: Lesson) -> Found:
         if cell.index == 1:
             continue  # the badges
         for alt, path in cell.images():
-            if len(alt.split()) < ALT_WORDS:
-                yield cell, f"the alt text of {path} has to say what the picture shows, in {ALT_WORDS} words or more."
+            if not alt.strip():
+                yield cell, f"the picture {path} has no alt text: say what it shows, in the brackets."
             if re.match(r"(https?:)?//", path):
                 yield cell, f"the picture {path} is loaded from the web: put it into assets/figures."
             elif not (lesson.file.parent / path).is_file():

@@ -5,7 +5,7 @@ A lesson is `notebooks/NN_topic.ipynb`, in this order (a heading is a line of a 
     # Title                             the first cell and the only `#` heading
     (badges)                            the second cell: `labkit lint --fix` writes it
     **What you will do.** One sentence.
-    ## What you will learn              a list (`- `) of 3 to 5 abilities
+    ## What you will learn              a list (`- `) of abilities
     ## What you need                    a table: Time (`45 minutes`), Memory, GPU memory, Download, Token, Network
     (set-up cell)                       the first code cell: `labkit lint --fix` writes it
     ## 1. A section                     4 to 6 sections (lesson 00: 3 to 6), numbered 1, 2, 3 ... Each asks for a
@@ -20,30 +20,34 @@ A lesson is `notebooks/NN_topic.ipynb`, in this order (a heading is a line of a 
     **Next lesson.** ...                links to the next lesson's file if there is one
     lab.finish()                        the last code cell, alone
 
-Other `##` headings are not used; `###` is free. Sizes: 12 to 25 code cells (lesson 00: 5 to 15) of at most 15 lines;
-text cells of at most 120 words (tables and code blocks are not counted); never three code cells in a row.
+Other `##` headings are not used; `###` is free. A code cell has at most 15 lines; never three code cells in a row.
 
 Exercises: `q = labkit.exercises.lesson("05")`, and 3 to 5 different `q.name.check(...)`, among them a quiz, a coded
 exercise and an open question.
 
 A widget (a call into `labkit.widgets`) has in its `##` section the plain function it wraps, in another code cell, and a
-picture: `![alt text](../assets/figures/name.png)`. Alt texts have at least five words. Nothing is loaded from the web
-but the badges; links to files lead somewhere.
+picture: `![alt text](../assets/figures/name.png)`. No picture is without alt text. Nothing is loaded from the web but
+the badges; links to files lead somewhere.
 
 Outputs: every code cell was run, in order, by `labkit run`, and raised nothing unless tagged `raises-exception`. Cells
 whose output depends on the machine (timings, memory, sampled text) are tagged `nbval-ignore-output`. No widget state,
 no folder of somebody's machine, no token; less than 1.5 MB in all.
+
+Advice, printed and never an error: 12 to 25 code cells (lesson 00: 5 to 15) outside `## Going further`, 3 to 5
+abilities, text cells of at most 120 words (tables and code blocks are not counted), alt texts of five words or more.
 
 Knows the form only. Whether a cell teaches one idea, and teaches it well, is for a reader to say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 
+from author import advice as measure
 from author import content_rules as content
 from author import form_rules as form
 from author import template
@@ -57,6 +61,7 @@ RULES = [
     *(content.pictures, content.links, content.ran, content.stored, content.tags, content.errors, content.leaks),
     content.weight,
 ]
+ADVICE = [measure.cells, measure.learn, measure.words, measure.alt_texts]
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,19 @@ class Problem:
 
 def lint(file: Path) -> list[Problem]:
     """All that breaks the form of a lesson, in the order of the rules."""
+    return _found(file, RULES)
+
+
+def advise(file: Path) -> list[Problem]:
+    """Where a lesson leaves the usual measure: worth a second look, and no error."""
+    return _found(file, ADVICE)
+
+
+def _found(file: Path, rules: list[Callable[[Lesson], form.Found]]) -> list[Problem]:
     lesson = Lesson(file)
     return [
         Problem(cell.name if cell else "lesson", rule.__name__, sentence)
-        for rule in RULES
+        for rule in rules
         for cell, sentence in rule(lesson)
     ]
 

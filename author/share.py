@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import copy
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nbformat import NotebookNode
 
 from author.canonical import IGNORED, canonical_outputs, sanitizer_patterns
-from labkit.base import assets
 
-FLOOR = 0.80
+FLOOR = 0.80  # the share below which a lesson fails
 _MOST_CHANGES = 200  # of one cell; more are spread evenly
 
 
@@ -47,16 +45,6 @@ def is_compared(cell: NotebookNode) -> bool:
     if {IGNORED, "nbval-skip"} & set(cell.metadata.get("tags", [])):
         return False
     return any(text.strip() for _, _, text in _texts(cell.outputs))
-
-
-def floor(lesson: str) -> float:
-    """The share below which a lesson fails: 0.8, or more where `[tool.labkit.compared]` of pyproject.toml says so."""
-    root = assets.checkout()
-    if root is None:
-        return FLOOR
-    with (root / "pyproject.toml").open("rb") as file:
-        recorded = tomllib.load(file)["tool"]["labkit"].get("compared", {})
-    return max(FLOOR, float(recorded.get(lesson, 0)))
 
 
 def changes(outputs: list[NotebookNode]) -> Iterator[tuple[str, list[NotebookNode], bool]]:

@@ -9,11 +9,12 @@ import argparse
 import dataclasses
 import itertools
 import json
-import re
 import shutil
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+
+from packaging.requirements import Requirement
 
 from labkit.base import assets, cache, machine
 from labkit.base.errors import LabError
@@ -100,17 +101,13 @@ def _compute(here: machine.Machine) -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    """Installed versions against the lower bounds that the installed course declares."""
+    """Installed versions against those that the installed course asks for."""
     try:
         required = metadata.requires("open-models-lab") or []
     except metadata.PackageNotFoundError:
         yield Check("Packages", "note", "the course is not installed as a package here, so versions are not compared")
         return
-    wrong = []
-    for line in required:
-        match = re.match(r"^([A-Za-z0-9_.-]+)>=([0-9.]+)$", line.replace(" ", ""))  # not those of an extra
-        if match and (problem := _version_problem(*match.groups())):
-            wrong.append(problem)
+    wrong = [problem for line in required if (problem := _version_problem(Requirement(line)))]
     if wrong:
         yield Check("Packages", "problem", f"{'; '.join(wrong)}: run `python lab.py setup` again.")
     else:
@@ -118,17 +115,16 @@ def _packages() -> Iterator[Check]:
         yield Check("Packages", "ok", f"torch {torch}, transformers {transformers} and the others are new enough")
 
 
-def _version_problem(name: str, lowest: str) -> str | None:
+def _version_problem(asked: Requirement) -> str | None:
+    """What is wrong with the installed version; None also where the requirement is an extra's, or of other systems."""
+    if asked.marker and not asked.marker.evaluate({"extra": ""}):
+        return None
     try:
-        installed = metadata.version(name)
+        installed = metadata.version(asked.name)
     except metadata.PackageNotFoundError:
-        return f"{name} is missing"
-    return f"{name} {installed} is older than {lowest}" if _numbers(installed) < _numbers(lowest) else None
-
-
-def _numbers(version: str) -> list[int]:
-    """The release numbers of a version: `2.13.0+cpu` -> [2, 13, 0]."""
-    return [int(part) for part in re.match(r"[0-9.]*", version)[0].strip(".").split(".") if part]
+        return f"{asked.name} is missing"
+    fits = asked.specifier.contains(installed, prereleases=True)
+    return None if fits else f"{asked.name} {installed} is installed, and {asked.specifier} is needed"
 
 
 def _disk() -> Iterator[Check]:

@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import sys
+import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 
-from labkit.base import machine
+from labkit.base import assets, machine
 from labkit.front import doctor
 
 
@@ -52,11 +55,49 @@ def test_python_decides(monkeypatch, version, status):
     assert doctor._python().status == status
 
 
-def test_versions_are_compared_as_numbers():
-    assert doctor._version_problem("pytest", "1.0") is None
-    assert "is older than 999" in doctor._version_problem("pytest", "999")
-    assert doctor._version_problem("no-such-package", "1") == "no-such-package is missing"
-    assert doctor._numbers("2.13.0+cpu") == [2, 13, 0] > doctor._numbers("2.9.1")
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("pytest>=1.0", None),
+        ("pytest>=999", "pytest 2.13.0+cpu is installed, and >=999 is needed"),
+        ("pytest>=2.9.1", None),  # as numbers: 13 is more than 9
+        ("pytest>=2.13", None),
+        ("pytest<2.13", "pytest 2.13.0+cpu is installed, and <2.13 is needed"),
+        ("no-such-package>=1", "no-such-package is missing"),
+        ("no-such-package>=1; extra == 'lab'", None),
+        ("no-such-package>=1; sys_platform == 'none'", None),
+        ("no-such-package>=1; sys_platform != 'none'", "no-such-package is missing"),
+    ],
+)
+def test_versions_are_compared_with_what_is_asked_for(monkeypatch, line, problem):
+    installed = {"pytest": "2.13.0+cpu"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise doctor.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(doctor.metadata, "requires", lambda _: [line])
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: version(name) if name in line else "1")
+    (check,) = doctor._packages()
+    assert check.status == ("problem" if problem else "ok")
+    assert problem is None or check.message.startswith(f"{problem}: run")
+
+
+def test_a_pre_release_that_is_new_enough_fits(monkeypatch):
+    monkeypatch.setattr(doctor.metadata, "version", lambda _: "3.0.0rc1")
+    assert doctor._version_problem(Requirement("torch>=2.11")) is None
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the course does without bitsandbytes on a Mac")
+def test_bitsandbytes_is_checked_where_it_is_needed(monkeypatch):
+    real = doctor.metadata.version
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: "0.1" if name == "bitsandbytes" else real(name))
+    if assets.checkout():
+        asked = tomllib.loads((assets.CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        monkeypatch.setattr(doctor.metadata, "requires", lambda _: asked["dependencies"])
+    (check,) = doctor._packages()
+    assert check.message.startswith("bitsandbytes 0.1 is installed, and >=")
 
 
 def test_a_windows_owner_of_an_nvidia_card_learns_how_to_use_it():

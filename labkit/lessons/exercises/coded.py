@@ -8,6 +8,7 @@ Knows nothing of any lesson's subject.
 from __future__ import annotations
 
 import dis
+import functools
 import inspect
 import math
 import sys
@@ -15,12 +16,11 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, TracebackType
+from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
 from labkit.base.errors import LabError
 
-STATUSES = ("unattempted", "wrong", "error", "correct")
 _PACKAGE = str(Path(__file__).resolve().parent)
 
 
@@ -65,7 +65,7 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a check. `status` is one of `STATUSES`; the repr is what a notebook shows."""
+    """The result of a check. `status` is unattempted, wrong, error or correct; the repr is what a notebook shows."""
 
     number: str
     status: str
@@ -174,26 +174,36 @@ def is_untouched(value: Any) -> bool:
     return isinstance(value, FunctionType) and _is_stub(value)
 
 
-# The instructions of `pass`, `...`, `return None`, `return ____`, and of raising NotImplementedError.
-_STUB_INSTRUCTIONS = {
-    *("RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "POP_TOP", "CACHE", "LOAD_GLOBAL", "LOAD_NAME"),
-    *("RAISE_VARARGS", "PUSH_NULL", "PRECALL", "CALL", "COPY_FREE_VARS", "NOT_TAKEN", "LOAD_COMMON_CONSTANT"),
-}
+# What a function may consist of that nobody has written yet.
+_RAISES = ("raise NotImplementedError", "raise NotImplementedError()", "raise NotImplementedError('')")
+_STUBS = ("pass", "return None", "return ...", *_RAISES)
 
 
 def _is_stub(function: FunctionType) -> bool:
     """Whether a function's body does nothing yet, seen in its bytecode, which is there even where its source is not."""
     code = function.__code__
-    if "____" in code.co_names:
-        return True
-    returns = {item.argval for item in dis.get_instructions(code) if item.opname in ("RETURN_CONST", "LOAD_CONST")}
-    constants = {repr(value) for value in returns if not isinstance(value, str)}
-    return (
-        all(item.opname in _STUB_INSTRUCTIONS for item in dis.get_instructions(code))
-        and set(code.co_names) <= {"NotImplementedError"}
-        and constants <= {"None", "Ellipsis"}
-        and ("NotImplementedError" in code.co_names or not any(isinstance(value, str) for value in returns))
-    )
+    return "____" in code.co_names or _instructions(code) in _compiled_stubs()
+
+
+@functools.cache
+def _compiled_stubs() -> list[list[tuple[str, Any]]]:
+    """What this Python makes of the stubs: each version compiles them differently."""
+    return [_instructions(_function(body).__code__) for body in _STUBS]
+
+
+def _function(body: str) -> FunctionType:
+    names: dict[str, Any] = {}
+    exec(f"def stub():\n    {body}", names)
+    return names["stub"]
+
+
+def _instructions(code: CodeType) -> list[tuple[str, Any]]:
+    """A function's instructions, without those that do nothing; one text is like another, as a message may be any."""
+    return [
+        (item.opname, "" if item.opcode in dis.hasconst and isinstance(item.argval, str) else item.argval)
+        for item in dis.get_instructions(code)
+        if item.opname != "NOP"
+    ]
 
 
 def _explain(problem: Exception) -> str:

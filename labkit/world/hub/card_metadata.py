@@ -1,4 +1,4 @@
-"""What the local Hub says about the head of a card, as the real one does before it takes a README.md.
+"""The head of a card: read, and judged as the real Hub does before it takes a README.md.
 
 Errors refuse the card, warnings let it pass. The real Hub's rules are not published as code; these follow its
 documentation and the messages that people have quoted, and are fewer.
@@ -34,13 +34,32 @@ _REPOSITORY = re.compile(r"(?!.*(--|\.\.))([A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w
 _HEAD = re.compile(r"\s*---[\r\n]+(.*?)[\r\n]+---(?:[\r\n]|$)", re.DOTALL)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without days: JSON, in which the Hub answers, has none, and what looks like a day may be none."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+
+
+def head_of(content: str) -> Any:
+    """What stands at the head of a card, between two lines `---`; None for a card without. yaml.YAMLError if broken."""
+    head = _HEAD.match(content)
+    return yaml.load(head[1], _Loader) if head else None
+
+
+def metadata(content: str) -> dict[str, Any]:
+    """The names and values at the head of a card; {} where there are none, or none that can be read."""
+    try:
+        found = head_of(content)
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def validate(content: str) -> tuple[list[str], list[str]]:
     """Errors and warnings about a card's text; two empty lists for a card without fault."""
-    head = _HEAD.match(content)
-    if head is None:
-        return [], ["empty or missing yaml metadata in repo card"]
     try:
-        data = yaml.safe_load(head[1])
+        data = head_of(content)
     except yaml.YAMLError as problem:
         return [f"The head of the card is not YAML: {' '.join(str(problem).split())}"], []
     if data is None:

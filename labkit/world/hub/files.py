@@ -25,10 +25,6 @@ class File:
     known_digest: str = ""  # where it is known: hashing takes a second for each gigabyte or two
 
     @property
-    def is_whole(self) -> bool:
-        return self.on_disk is not None or len(self.content) == self.size
-
-    @property
     def is_large(self) -> bool:
         """Whether the real Hub would keep it outside git, and name it by its SHA-256."""
         return self.path.endswith(LARGE) or len(self.known_digest) == 64

@@ -1,7 +1,7 @@
 """The repositories that were made for the course: copies in other formats, an adapter, bad examples, data sets.
 
-Their cards and small files are in `assets/hub`; weights are made here when the Hub starts, always the same ones. Front
-matter is one `key: JSON` a line, which is YAML too. Knows formats; knows nothing of HTTP.
+Their cards and small files are in `assets/hub`; weights are made here when the Hub starts, always the same ones. Knows
+formats; knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from labkit.base import assets
 from labkit.facts import catalogue
 from labkit.world import weights as models
-from labkit.world.hub import weight_files
+from labkit.world.hub import card_metadata, weight_files
 from labkit.world.hub.files import File, Repo, data_file, text_file
 
 MADE = "2026-11-23"  # the day on which they were made
@@ -45,7 +45,7 @@ def _name(folder: Path) -> str:
 
 def _model(folder: Path) -> Repo:
     files = _files(folder)
-    card = front_matter(files["README.md"].content.decode())
+    card = card_metadata.metadata(files["README.md"].content.decode())
     made = _MAKERS[_name(folder)]()
     config = json.loads(made["files"]["config.json"].content) if "config.json" in made["files"] else {}
     made["files"] = dict(sorted((files | made["files"]).items()))
@@ -54,7 +54,7 @@ def _model(folder: Path) -> Repo:
 
 def _dataset(folder: Path) -> Repo:
     files = _files(folder)
-    card = front_matter(files["README.md"].content.decode())
+    card = card_metadata.metadata(files["README.md"].content.decode())
     return Repo(id=_name(folder), files=files, card=card, released=MADE, kind="dataset")
 
 
@@ -65,12 +65,6 @@ def _files(folder: Path) -> dict[str, File]:
             # A checkout on Windows may have other line ends: the same files have the same hash everywhere.
             found |= data_file(place.relative_to(folder).as_posix(), place.read_bytes().replace(b"\r\n", b"\n"))
     return found
-
-
-def front_matter(card: str) -> dict[str, Any]:
-    """The metadata of a card of this folder: the lines between its first two `---`, each a key and a JSON value."""
-    lines = card.split("---\n", 2)[1].splitlines()
-    return {key: json.loads(value) for key, value in (line.split(": ", 1) for line in lines)}
 
 
 # --- weights, in the form that each repository has them

@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from labkit.base import cache
 from labkit.base.errors import LabError
+from labkit.world.hub import card_metadata
 from labkit.world.hub.answers import Refused
 from labkit.world.hub.files import LARGE, File, Repo
 
@@ -103,7 +102,7 @@ class State:
         return Repo(
             id=self.id,
             files=files,
-            card=card_of(files.get("README.md")),
+            card=card_metadata.metadata(_text(files.get("README.md"))),
             config=config if isinstance(config, dict) else {},
             parameters=_parameters(files.values()),
             gated=self.gated,
@@ -242,16 +241,8 @@ def git_name(content: bytes) -> str:
     return hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
 
 
-def card_of(readme: File | None) -> dict[str, Any]:
-    """The metadata at the head of a card; {} where there is none, or none that can be read."""
-    if readme is None:
-        return {}
-    head, _, _ = readme.read(0, readme.size).decode("utf-8", "replace").removeprefix("---\n").partition("\n---")
-    try:
-        found = yaml.safe_load(head)
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}
+def _text(file: File | None) -> str:
+    return file.read(0, file.size).decode("utf-8", "replace") if file else ""
 
 
 def _parameters(files: Iterable[File]) -> dict[str, int]:

@@ -149,3 +149,18 @@ def _commit(api: HfApi, repo: str, lines: list[dict]) -> None:
     url = f"{api.endpoint}/api/models/{repo}/commit/main"
     headers = build_hf_headers(token=api.token) | {"Content-Type": "application/x-ndjson"}
     hf_raise_for_status(get_session().post(url, content=body, headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("---\nlicense: mit\ntags: [a]\n---\n# x\n\n---\nno: head\n---\n", {"license": "mit", "tags": ["a"]}),
+        ("---\r\nlicense: mit\r\n---\r\n# x\r\n", {"license": "mit"}),  # as Windows ends lines
+        ("license: mit\n", {}),  # a text without a head is all text
+        ("---\n- a\n---\n", {}),
+        ("---\na: [\n---\n", {}),
+        ("", {}),
+    ],
+)
+def test_the_metadata_of_a_card(content, found):
+    assert card_metadata.metadata(content) == found

@@ -218,6 +218,13 @@ def test_a_card_is_checked_and_searched_by(api, repo, address):
     assert api.model_info(repo).card_data.license == "mit"
 
 
+@pytest.mark.parametrize("day", ["2026-11-25", "2026-13-45"])
+def test_a_day_in_a_card_is_a_text(api, repo, day):
+    card = f"---\nlicense: mit\nday: {day}\n---\n# Mine\n"
+    api.upload_file(path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=repo)
+    assert api.model_info(repo).card_data["day"] == day
+
+
 def test_a_data_set_of_ones_own(api, address, tmp_path):
     name = "learner/notes"
     api.create_repo(name, repo_type="dataset")
