@@ -1,4 +1,4 @@
-"""Processes that outlive the kernel that started them: begin, recognise, end; and whether a port is free.
+"""Other processes: what a child Python is given; begin, recognise and end those that outlive us; is a port free?
 
 Knows pids, births and signals on Linux, macOS and Windows. Knows nothing of services or their files.
 A pid alone is not trusted: the same number can be another program's a day later, so its birth goes with it.
@@ -20,17 +20,24 @@ from labkit.base import assets
 from labkit.base.errors import LabError
 
 
+def child_environment(*folders: str | Path, **variables: str) -> dict[str, str]:
+    """What a child Python gets: our variables and these. On its path come `folders`, then this very labkit.
+
+    This very one, because it may run from a checkout that is not installed.
+    """
+    paths = [*map(str, folders), str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
+
+
 def start(command: list[str], output: BinaryIO, folder: Path) -> subprocess.Popen:
     """Run `command` out of reach of what interrupts or ends this process; all that it prints goes to `output`."""
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    # This very labkit comes first on the path: it may run from a checkout that is not installed.
-    paths = [str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
     # Not in our folder: Windows could not delete it while the process lives.
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
-    process = subprocess.Popen(command, cwd=folder, env=environment, **streams, **detached)
+    variables = child_environment(PYTHONUNBUFFERED="1")
+    process = subprocess.Popen(command, cwd=folder, env=variables, **streams, **detached)
     # Someone has to wait for a child, or it stays as a zombie when it ends before us.
     threading.Thread(target=process.wait, daemon=True, name=f"wait for {process.pid}").start()
     return process

@@ -21,7 +21,7 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 
-from labkit.base import assets
+from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.front.demos import served
 from labkit.world import weights
@@ -106,16 +106,13 @@ def _command(folder: Path, port: int, *, dark: bool) -> list[str]:
 
 def _environment(folder: Path) -> dict[str, str]:
     """Our template is found, labkit can be imported, and no settings of the person's own Jupyter are read."""
-    paths = [str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     jupyter = [str(folder / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "JUPYTER_PATH": os.pathsep.join(filter(None, jupyter)),
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
-        "PYTHONUTF8": "1",
-    }
+    return processes.child_environment(
+        JUPYTER_PATH=os.pathsep.join(filter(None, jupyter)),
+        JUPYTER_CONFIG_DIR=str(folder / "config"),
+        JUPYTER_DATA_DIR=str(folder / "data"),
+        PYTHONUTF8="1",
+    )
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
