@@ -26,7 +26,7 @@ _WITH_HUB, _WITH_GATEWAY = ("03", "08"), ("04",)
 _WITH_BIGGER = ("05", "07")  # their cells run with a bigger model, and say how: it is offered where a GPU has the room
 
 # What the libraries read when they are first imported. No telemetry, no update checks, no progress bars for files that
-# are here already; no proxy for loopback addresses, or a school's proxy would catch the course's own servers.
+# are here already.
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
@@ -34,7 +34,6 @@ _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-_LOOPBACK = "127.0.0.1,localhost"
 
 _TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -146,10 +145,7 @@ def _checked(lesson: str, mode: str | None) -> tuple[str, str]:
 
 
 def _settings(mode: str, entry: catalogue.Entry) -> Mapping[str, str]:
-    settings = {"LABKIT_MODEL": entry.name}
-    for name in ("NO_PROXY", "no_proxy"):
-        known = os.environ.get(name, "")
-        settings[name] = known if _LOOPBACK in known else ",".join(filter(None, [known, _LOOPBACK]))
+    settings = {"LABKIT_MODEL": entry.name} | network.no_proxy()
     settings |= {name: os.environ.get(name, value) for name, value in machine.PATIENT_THREADS.items()}
     if mode == "local":
         settings |= _QUIET

@@ -36,7 +36,7 @@ def local_hub(*, port: int = 0) -> services.Service:
 
 def _environment(service: services.Service) -> dict[str, str]:
     """Its own HF_HOME, since the client's cache does not know one Hub from another, and a token that is nobody's."""
-    from labkit.base import cache
+    from labkit.base import cache, network
 
     return {
         "HF_ENDPOINT": service.url,
@@ -44,7 +44,7 @@ def _environment(service: services.Service) -> dict[str, str]:
         "HF_TOKEN": TOKEN,
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-        "NO_PROXY": "127.0.0.1,localhost",
+        "NO_PROXY": network.LOOPBACK,
     }
 
 
