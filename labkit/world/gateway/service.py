@@ -16,6 +16,7 @@ import threading
 import time
 from typing import Any
 
+from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.gateway.guard import NOT_A_PROVIDER
@@ -75,12 +76,7 @@ def _serve(address: str, port: int, endpoint: str | None, **access: Any) -> sock
     from labkit.world.gateway import upstream as upstreams
     from labkit.world.gateway.api import application
 
-    try:
-        listener = socket.create_server((address, port), backlog=256)
-    except (OSError, OverflowError):
-        raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.") from None
-    # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener = processes.listen(port, address)
     key = os.environ.get("LABKIT_ENDPOINT_KEY", "")
     upstream = upstreams.endpoint(endpoint, key) if endpoint else upstreams.ours()
     app = application(upstream, **access)

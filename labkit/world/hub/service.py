@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.hub.repos import NOT_THE_HUB
@@ -107,14 +107,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         app = application(repositories(weights.ensure(quiet=True)))
-        listener = socket.create_server(("127.0.0.1", options.port))
-        # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener = processes.listen(options.port)
     except LabError as problem:
         print(f"labkit: {problem}", file=sys.stderr)
-        return 1
-    except OSError:
-        print(f"labkit: Port {options.port} is in use: choose another with --port, or leave it out.", file=sys.stderr)
         return 1
     threading.Thread(target=server(app).run, kwargs={"sockets": [listener]}, daemon=True).start()
     # The key is for services that want one; this Hub knows users by the course's tokens, as the real one does.
