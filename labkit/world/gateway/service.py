@@ -21,6 +21,7 @@ from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.gateway.guard import NOT_A_PROVIDER
 from labkit.world.services.host import host, new_key
+from labkit.world.services.terminal import stay
 
 _SHORTEST_TOKEN = 8
 
@@ -100,16 +101,9 @@ def gateway(argv: list[str]) -> int:
     if options.lan:
         return _class(options.port, options.token)
     service = inference_gateway(port=options.port)
-    print(f"{service.url}/v1\nkey: {service.key}")
-    print(f"{NOT_A_PROVIDER.partition('; ')[2].capitalize()}. Ctrl-C ends this.", flush=True)
-    try:
-        while services.is_alive(service):
-            time.sleep(1)
-    except KeyboardInterrupt:
-        services.leave(service.name)
-        print("\nYou left; the gateway ends within a minute, unless a lesson uses it.", flush=True)
-        return 0
-    raise LabError("The gateway has ended: run `python lab.py gateway` again.")
+    what = NOT_A_PROVIDER.partition("; ")[2].capitalize()
+    greeting = f"{service.url}/v1\nkey: {service.key}\n{what}. Ctrl-C ends this."
+    return stay(service, greeting, called="gateway", ended="The gateway has ended: run `python lab.py gateway` again.")
 
 
 def _class(port: int, token: str | None) -> int:

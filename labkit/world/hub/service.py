@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from labkit.base import processes
@@ -18,6 +17,7 @@ from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.hub.repos import NOT_THE_HUB
 from labkit.world.services.host import host, new_key
+from labkit.world.services.terminal import stay
 
 if TYPE_CHECKING:
     import uvicorn
@@ -122,18 +122,9 @@ def hub(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="labkit hub", description="A small Hub on this machine.")
     parser.add_argument("--port", type=int, default=0, help="use this port (default: any free one)")
     service = local_hub(port=parser.parse_args(argv).port)
-    print(service.url)
-    for name, value in service.environment().items():
-        print(f"  export {name}={value}")
-    print(f"{NOT_THE_HUB}. Ctrl-C ends this.", flush=True)
-    try:
-        while services.is_alive(service):
-            time.sleep(1)
-    except KeyboardInterrupt:
-        services.leave(service.name)
-        print("\nYou left; the Hub ends within a minute, unless a lesson uses it.", flush=True)
-        return 0
-    raise LabError("The local Hub has ended: run `python lab.py hub` again.")
+    settings = [f"  export {name}={value}" for name, value in service.environment().items()]
+    greeting = "\n".join([service.url, *settings, f"{NOT_THE_HUB}. Ctrl-C ends this."])
+    return stay(service, greeting, called="Hub", ended="The local Hub has ended: run `python lab.py hub` again.")
 
 
 if __name__ == "__main__":
