@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from labkit.base import assets, cache
+from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
 from labkit.front import lesson_list as listing
 
@@ -145,7 +145,7 @@ def test(argv: list[str]) -> int:
     marks = FAST if options.fast else ALL if options.all or options.colab else USUAL
     command = [sys.executable, "-m", "pytest", *_notebook_options(options.lax), "-m", marks]
     command += _workers() if whole and not {"--pdb", "--trace"} & set(rest) else []
-    return subprocess.run([*command, *targets, *rest], cwd=root, env=_environment(root)).returncode
+    return subprocess.run([*command, *targets, *rest], cwd=root, env=processes.child_environment()).returncode
 
 
 def _workers() -> list[str]:
@@ -175,12 +175,6 @@ def _targets(root: Path, numbers: list[str], *, fast: bool) -> list[str]:
     if fast:
         return [*(file if Path(file).name.startswith("00") else f"{file}::form" for file in files), "tests"]
     return ["notebooks", "tests"]
-
-
-def _environment(root: Path) -> dict[str, str]:
-    """The checkout is importable also where it is not installed."""
-    paths = [str(root), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _require_packages(*names: str) -> None:

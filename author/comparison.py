@@ -22,11 +22,10 @@ from author.canonical import SANITIZER, canonical_outputs
 from author.share import FLOOR, Share, changes, share
 from labkit.base.errors import LabError
 from labkit.front.lesson_list import LESSON_FILE
+from labkit.lessons import course
 
 PEAK_BYTES = 1.5e9  # Binder gives 2 GB to everything
 DEMOS = "demos"  # the folder of notebooks that are one widget each
-# Lesson 00 shows the doctor, who looks whether the Hub answers.
-MAY_ASK = {"00": {"huggingface.co:443"}}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -166,7 +165,7 @@ class Requests(_Check):
         if report is None:
             pytest.skip("not run: no kernel")
         asked = {f"{one.host}:{one.port}" for one in report.requests if one.outside}
-        asked = sorted(asked - MAY_ASK.get(self.path.name[:2], set()))
+        asked = sorted(asked - course.LESSONS.get(self.path.name[:2], course.Needs()).asks)
         told = sorted({f"{one.host}:{one.port}" for one in report.requests if one.carries})
         return [
             *(f"It asked {place}: in the local world nothing leaves this machine." for place in asked),

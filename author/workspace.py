@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from labkit.base import assets, cache
+from labkit.base import cache, processes
 
 _PREFIX = "labkit-run-"
 GUARD = Path(__file__).with_name("guard")
@@ -98,11 +98,9 @@ def _sweep() -> None:
 
 
 def _environment(folders: dict[str, Path]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _FORGOTTEN and not name.startswith("HF_")}
+    ours = processes.child_environment(GUARD).items()
+    kept = {name: value for name, value in ours if name not in _FORGOTTEN and not name.startswith("HF_")}
     environment = kept | {"HF_HOME": str(folders["hf"]), "HF_TOKEN": f"{PLANTED}_IN_A_VARIABLE"}
-    root = assets.checkout()
-    paths = [str(GUARD), str(root) if root else "", environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     environment["PYTHONHASHSEED"] = "0"
     environment["LABKIT_CACHE"] = str(folders["cache"])
     environment["IPYTHONDIR"] = str(folders["ipython"])

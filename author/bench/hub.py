@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
+from labkit.base import processes
 from labkit.front.bench import Section, interleaved, ratio
 
 _CHUNK = 1 << 20
@@ -96,9 +95,8 @@ with tempfile.TemporaryDirectory() as place:
 
 def _start(program: str, argument: str) -> tuple[subprocess.Popen, str]:
     """A server in a process of its own, and its URL."""
-    here = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH", "")]))}
-    process = subprocess.Popen([sys.executable, "-c", program, argument], stdout=subprocess.PIPE, env=environment)
+    command = [sys.executable, "-c", program, argument]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=processes.child_environment())
     port = int(process.stdout.readline())
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

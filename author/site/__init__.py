@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import html
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import time
 import webbrowser
 from pathlib import Path
 
-from labkit.base import assets, cache
+from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
 
 MARK = ".labkit-site"  # says that a folder was made here, and may be made anew
@@ -90,8 +89,7 @@ def _sphinx(source: Path, target: Path, doctrees: Path) -> None:
     """Every warning is an error: a dead link, an unknown term, a docstring that cannot be read."""
     command = [sys.executable, "-m", "sphinx", "--builder", "html", "--doctree-dir", str(doctrees), "--quiet"]
     command += ["--fail-on-warning", "--keep-going", "--jobs", "auto", str(source), str(target)]
-    paths = [str(assets.CHECKOUT), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
+    environment = processes.child_environment(PYTHONUTF8="1")
     run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
     if run.returncode:
         said = (run.stderr or run.stdout).strip().replace(str(source), "SOURCE")

@@ -1,4 +1,4 @@
-"""Processes that outlive the kernel that started them: begin, recognise, end; and whether a port is free.
+"""Other processes: what a child Python is given; begin, recognise and end those that outlive us; who has a port
 
 Knows pids, births and signals on Linux, macOS and Windows. Knows nothing of services or their files.
 A pid alone is not trusted: the same number can be another program's a day later, so its birth goes with it.
@@ -20,17 +20,24 @@ from labkit.base import assets
 from labkit.base.errors import LabError
 
 
+def child_environment(*folders: str | Path, **variables: str) -> dict[str, str]:
+    """What a child Python gets: our variables and these. On its path come `folders`, then this very labkit.
+
+    This very one, because it may run from a checkout that is not installed.
+    """
+    paths = [*map(str, folders), str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
+
+
 def start(command: list[str], output: BinaryIO, folder: Path) -> subprocess.Popen:
     """Run `command` out of reach of what interrupts or ends this process; all that it prints goes to `output`."""
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    # This very labkit comes first on the path: it may run from a checkout that is not installed.
-    paths = [str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
     # Not in our folder: Windows could not delete it while the process lives.
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
-    process = subprocess.Popen(command, cwd=folder, env=environment, **streams, **detached)
+    variables = child_environment(PYTHONUNBUFFERED="1")
+    process = subprocess.Popen(command, cwd=folder, env=variables, **streams, **detached)
     # Someone has to wait for a child, or it stays as a zombie when it ends before us.
     threading.Thread(target=process.wait, daemon=True, name=f"wait for {process.pid}").start()
     return process
@@ -72,24 +79,41 @@ def end(pid: int, born: float) -> None:
                 time.sleep(0.02)
 
 
-def require_free(port: int, patience: float = 1.0) -> None:
-    """Raise LabError when `port` of 127.0.0.1 cannot be listened to, for `patience` seconds.
+def require_free(port: int, patience: float = 1.0) -> int:
+    """`port` of 127.0.0.1, or any free one for 0. LabError when it cannot be listened to, for `patience` seconds.
 
     A process that has just ended may hold its port a moment longer: up to 80 ms were seen on a busy machine.
     """
     deadline = time.monotonic() + patience
-    while not _is_free(port):
+    while (free := _free(port)) is None:
         if time.monotonic() >= deadline:
-            raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.")
+            raise port_taken(port)
         time.sleep(0.05)
+    return free
 
 
-def _is_free(port: int) -> bool:
+def _free(port: int) -> int | None:
     with socket.socket() as probe:
         if os.name == "posix":  # where it only means: not blocked by connections that are closing
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError):
-            return False
-    return True
+            return None
+        return probe.getsockname()[1]
+
+
+def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
+    """A socket that listens there, for a server to run on. LabError when the port cannot be had."""
+    try:
+        listener = socket.create_server((address, port), backlog=256)
+    except (OSError, OverflowError):
+        raise port_taken(port) from None
+    # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def port_taken(port: int) -> LabError:
+    """What every command says when it cannot have the port that was asked for."""
+    return LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.")

@@ -11,12 +11,11 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from labkit.base import assets, cache
+from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
 
 FIRST = "00_start_here.ipynb"
@@ -76,7 +75,7 @@ def lab(argv: list[str]) -> int:
     if importlib.util.find_spec("jupyterlab") is None:
         raise LabError("This Python has no JupyterLab: run `pip install jupyterlab`, or start with `python lab.py`.")
     if options.port:
-        _require_port(options.port)
+        processes.require_free(options.port)
     _prepare()
     folder = assets.root() / "work"
     for name in copy_lessons(folder):
@@ -127,14 +126,6 @@ def _prepare() -> None:
         print(f"{check.name}: {check.message}")
     if blocking:
         raise LabError("This machine cannot run the course yet (see above); `python lab.py doctor` checks again.")
-
-
-def _require_port(port: int) -> None:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError):
-            raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.") from None
 
 
 def _quiet_news() -> None:

@@ -12,19 +12,15 @@ from pathlib import Path
 
 from labkit.base import cache
 from labkit.base.errors import LabError
-from labkit.lessons import exercises, progress
+from labkit.lessons import course, exercises, progress
 
 
 def summary() -> dict[str, dict[str, int]]:
-    """For each lesson that has exercises: how many there are, were tried, and are correct."""
+    """For each lesson how many exercises there are, were tried, and are correct."""
     items = progress.load()["items"]
     found = {}
-    for number in range(9):
-        lesson = f"{number:02d}"
-        try:
-            numbers = [exercise.number for _, exercise in exercises.lesson(lesson)]
-        except LabError:
-            continue
+    for lesson in course.LESSONS:
+        numbers = [exercise.number for _, exercise in exercises.lesson(lesson)]
         statuses = [items[item]["status"] for item in numbers if item in items]
         found[lesson] = {"exercises": len(numbers), "tried": len(statuses), "correct": statuses.count("correct")}
     return found

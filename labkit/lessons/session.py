@@ -17,16 +17,13 @@ from typing import Any
 from labkit.base import cache, machine, network, workarounds
 from labkit.base.errors import LabError
 from labkit.facts import catalogue, planning
+from labkit.lessons.course import LESSONS
 from labkit.world import hub_client, hub_settings, weights
 
-LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
 MODES = ("local", "live")
-# Lessons that talk to the Hub, or to providers. In the local world they get the course's own; the others start nothing.
-_WITH_HUB, _WITH_GATEWAY = ("03", "08"), ("04",)
-_WITH_BIGGER = ("05", "07")  # their cells run with a bigger model, and say how: it is offered where a GPU has the room
 
 # What the libraries read when they are first imported. No telemetry, no update checks, no progress bars for files that
-# are here already; no proxy for loopback addresses, or a school's proxy would catch the course's own servers.
+# are here already.
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
@@ -34,7 +31,6 @@ _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-_LOOPBACK = "127.0.0.1,localhost"
 
 _TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -100,7 +96,7 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
             "huggingface_hub was imported before labkit.start(): restart the kernel, then run this cell first."
         )
     note = ""
-    if mode == "live" and lesson in _WITH_GATEWAY and not hub_settings.has_token():
+    if mode == "live" and LESSONS[lesson].gateway and not hub_settings.has_token():
         mode, note = "local", " (providers ask for a Hugging Face token, and there is none)"
     elif mode == "live" and not network.answers(network.HUB):
         mode, note = "local", " (the Hub does not answer)"
@@ -118,7 +114,7 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     _started = lab
     spoken = f"{dtype}, weights in 4 bits" if precision == "int4" else dtype
     print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, spoken)} · {entry.title}")
-    if lesson in _WITH_BIGGER and entry.name == catalogue.DEFAULT and (offer := planning.offer(lesson, dtype, here)):
+    if LESSONS[lesson].bigger and entry.name == catalogue.DEFAULT and (offer := planning.offer(lesson, dtype, here)):
         print(offer)
     if here.platform == "colab" and not (cache.root() / "progress.json").exists():
         print("This is a new machine: labkit.progress.upload() brings your earlier progress back.")
@@ -127,18 +123,18 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
 
 def _connect(lesson: str) -> None:
     """Send the libraries to the services of the local world that the lesson needs."""
-    if lesson in _WITH_GATEWAY:
+    if LESSONS[lesson].gateway:
         from labkit.world import inference_client
 
         inference_client.connect_local()
-    elif lesson in _WITH_HUB:
+    elif LESSONS[lesson].hub:
         hub_client.connect()
 
 
 def _checked(lesson: str, mode: str | None) -> tuple[str, str]:
     lesson = f"{int(lesson):02d}" if str(lesson).isdigit() else str(lesson)
     if lesson not in LESSONS:
-        raise LabError(f"There is no lesson {lesson!r}: the course has lessons {LESSONS[0]} to {LESSONS[-1]}.")
+        raise LabError(f"There is no lesson {lesson!r}: the course has lessons {min(LESSONS)} to {max(LESSONS)}.")
     mode = mode or os.environ.get("LABKIT_MODE") or "local"
     if mode not in MODES:
         raise LabError(f"Unknown mode {mode!r}: choose local or live.")
@@ -146,10 +142,7 @@ def _checked(lesson: str, mode: str | None) -> tuple[str, str]:
 
 
 def _settings(mode: str, entry: catalogue.Entry) -> Mapping[str, str]:
-    settings = {"LABKIT_MODEL": entry.name}
-    for name in ("NO_PROXY", "no_proxy"):
-        known = os.environ.get(name, "")
-        settings[name] = known if _LOOPBACK in known else ",".join(filter(None, [known, _LOOPBACK]))
+    settings = {"LABKIT_MODEL": entry.name} | network.no_proxy()
     settings |= {name: os.environ.get(name, value) for name, value in machine.PATIENT_THREADS.items()}
     if mode == "local":
         settings |= _QUIET

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from labkit.base import network
 from labkit.base.errors import LabError
 from labkit.facts import memory
 from labkit.world import hub_settings
@@ -48,12 +49,7 @@ def connect() -> None:
         hub_settings.remember()
         for name in _IN_THE_WAY:
             os.environ.pop(name, None)
-        settings = service.environment()
-        loopback = settings.pop("NO_PROXY")
-        for name in ("NO_PROXY", "no_proxy"):  # what a learner has set there has to stay
-            known = os.environ.get(name, "")
-            settings[name] = known if loopback in known else ",".join(filter(None, [known, loopback]))
-        os.environ.update(settings)
+        os.environ.update(service.environment() | network.no_proxy())
         return
     # The libraries have read the address: a Hub that ended has to come back at the same one.
     try:

@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Any
 
+from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.facts import teaching_data
 from labkit.front.bench import Ratio, Section, ratio
@@ -70,7 +71,7 @@ def _repeated(found: dict[str, Any]) -> list[Ratio]:
 
 def _child(*job: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "labkit.front.bench.finetuning", *job]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+    done = subprocess.run(command, capture_output=True, text=True, env=processes.child_environment())
     if done.returncode:
         raise LabError(f"The run {' '.join(job)} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from labkit.base import cache, machine
+from labkit.base import cache, machine, processes
 from labkit.base.errors import LabError
 from labkit.base.progress_bar import bar
 from labkit.front.bench import Section, ratio, scratch
@@ -115,12 +115,10 @@ def _stored_row(row: dict[str, Any]) -> dict[str, Any]:
 
 def _environment(name: str) -> dict[str, str]:
     """Only torchao's own processes see torchao: it prints warnings wherever it is seen."""
-    from labkit.base import assets
     from labkit.models.quantization import methods
 
-    folders = [str(methods.torchao_folder())] if name.startswith("torchao") else []
-    folders += [str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders)), "PYTHONUTF8": "1"}
+    folders = [methods.torchao_folder()] if name.startswith("torchao") else []
+    return processes.child_environment(*folders, PYTHONUTF8="1")
 
 
 # --- what runs in a process of its own

@@ -11,7 +11,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 
-from labkit.base import assets
+from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.front.demos import served
 from labkit.world import weights
@@ -41,7 +40,7 @@ def demos(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if importlib.util.find_spec("voila") is None:
         raise LabError("This needs voila: run `python lab.py demos`, or install the extra demos.")
-    port = _port(options.port)
+    port = processes.require_free(options.port)
     weights.ensure()
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: leave nothing behind
@@ -52,18 +51,6 @@ def demos(argv: list[str]) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
-
-
-def _port(wanted: int) -> int:
-    """The port asked for, or a free one. LabError when it cannot be had."""
-    with socket.socket() as probe:
-        if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except (OSError, OverflowError):
-            raise LabError(f"Port {wanted} is in use or not allowed: choose another, or leave out --port.") from None
-        return probe.getsockname()[1]
 
 
 def _serve(folder: Path, port: int, *, dark: bool, browser: bool, count: int) -> None:
@@ -106,16 +93,13 @@ def _command(folder: Path, port: int, *, dark: bool) -> list[str]:
 
 def _environment(folder: Path) -> dict[str, str]:
     """Our template is found, labkit can be imported, and no settings of the person's own Jupyter are read."""
-    paths = [str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     jupyter = [str(folder / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "JUPYTER_PATH": os.pathsep.join(filter(None, jupyter)),
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
-        "PYTHONUTF8": "1",
-    }
+    return processes.child_environment(
+        JUPYTER_PATH=os.pathsep.join(filter(None, jupyter)),
+        JUPYTER_CONFIG_DIR=str(folder / "config"),
+        JUPYTER_DATA_DIR=str(folder / "data"),
+        PYTHONUTF8="1",
+    )
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:

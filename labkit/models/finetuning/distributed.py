@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.base.errors import LabError
+from labkit.base.processes import child_environment
 
 _VOCABULARY = 64
 
@@ -58,7 +59,7 @@ def _torchrun(processes: int, job: str, *arguments: str) -> list[dict[str, Any]]
     with tempfile.TemporaryDirectory() as folder:
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         command = [*launch, "-m", __name__, job, folder, *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+        environment = child_environment(OMP_NUM_THREADS="1", ACCELERATE_USE_CPU="true")
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
         if done.returncode:
             last = [line for line in done.stderr.splitlines() if "Error" in line] or ["no message"]

@@ -22,11 +22,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from labkit.world.gateway import answers, requests
-from labkit.world.gateway.guard import Guard, Mark
+from labkit.world.gateway.guard import NOT_A_PROVIDER, Guard
 from labkit.world.gateway.requests import Refused
 from labkit.world.gateway.upstream import Upstream, refusal
 from labkit.world.services import providers
 from labkit.world.services.drills import Drills
+from labkit.world.services.middleware import Mark
 
 CHAT, TEXT, EMBEDDINGS = "/chat/completions", "/completions", "/embeddings"
 _MODEL = "/hf-inference/models/{owner}/{name}"
@@ -48,7 +49,8 @@ def application(upstream: Upstream, *, key: str, class_token: bool = False) -> A
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _error})
     app.state.upstream = upstream
-    return Mark(Guard(app if class_token else Drills(app), key=key, class_token=class_token))
+    guarded = Guard(app if class_token else Drills(app), key=key, class_token=class_token)
+    return Mark(guarded, warning=NOT_A_PROVIDER)
 
 
 async def _error(request: Request, problem: Exception) -> Response:

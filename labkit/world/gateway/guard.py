@@ -1,4 +1,4 @@
-"""What surrounds the gateway's application: who may ask, how much, until when, and the mark on every answer.
+"""What surrounds the gateway's application: who may ask, how much, and until when.
 
 Plain ASGI. Knows keys, sizes and connections. Knows nothing of what is asked.
 """
@@ -15,21 +15,6 @@ NOT_A_PROVIDER = "local-gateway; answers come from the course's gateway, not fro
 KEY_HEADER = "x-labkit-key"
 COURSE_TOKENS = "hf_course_"
 MAX_BODY = 4 << 20
-
-
-class Mark:
-    """Put the warning on every answer; the client prints it once."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def marked(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-hf-warning", NOT_A_PROVIDER.encode())]
-            await send(message)
-
-        await self.app(scope, receive, marked)
 
 
 class Guard:

@@ -16,10 +16,12 @@ import threading
 import time
 from typing import Any
 
+from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.gateway.guard import NOT_A_PROVIDER
 from labkit.world.services.host import host, new_key
+from labkit.world.services.terminal import stay
 
 _SHORTEST_TOKEN = 8
 
@@ -75,12 +77,7 @@ def _serve(address: str, port: int, endpoint: str | None, **access: Any) -> sock
     from labkit.world.gateway import upstream as upstreams
     from labkit.world.gateway.api import application
 
-    try:
-        listener = socket.create_server((address, port), backlog=256)
-    except (OSError, OverflowError):
-        raise LabError(f"Port {port} is in use or not allowed: choose another, or leave out --port.") from None
-    # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener = processes.listen(port, address)
     key = os.environ.get("LABKIT_ENDPOINT_KEY", "")
     upstream = upstreams.endpoint(endpoint, key) if endpoint else upstreams.ours()
     app = application(upstream, **access)
@@ -104,16 +101,9 @@ def gateway(argv: list[str]) -> int:
     if options.lan:
         return _class(options.port, options.token)
     service = inference_gateway(port=options.port)
-    print(f"{service.url}/v1\nkey: {service.key}")
-    print(f"{NOT_A_PROVIDER.partition('; ')[2].capitalize()}. Ctrl-C ends this.", flush=True)
-    try:
-        while services.is_alive(service):
-            time.sleep(1)
-    except KeyboardInterrupt:
-        services.leave(service.name)
-        print("\nYou left; the gateway ends within a minute, unless a lesson uses it.", flush=True)
-        return 0
-    raise LabError("The gateway has ended: run `python lab.py gateway` again.")
+    what = NOT_A_PROVIDER.partition("; ")[2].capitalize()
+    greeting = f"{service.url}/v1\nkey: {service.key}\n{what}. Ctrl-C ends this."
+    return stay(service, greeting, called="gateway", ended="The gateway has ended: run `python lab.py gateway` again.")
 
 
 def _class(port: int, token: str | None) -> int:

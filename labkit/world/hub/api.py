@@ -7,9 +7,6 @@ Knows routes and who asks; searching, what lies in a repository, its bytes and w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,6 +23,7 @@ from labkit.world.hub.repos import NOT_THE_HUB
 from labkit.world.hub.resolve import resolve
 from labkit.world.hub.scratch import Scratch
 from labkit.world.hub.search import dataset_tags_by_type, list_datasets, list_models, tags_by_type
+from labkit.world.services.middleware import Mark
 
 
 def application(repos: dict[str, Repo], scratch: Scratch | None = None) -> Starlette:
@@ -51,7 +49,7 @@ def application(repos: dict[str, Repo], scratch: Scratch | None = None) -> Starl
         routes += _of_one_repository(f"/api/{kind}/{{owner}}/{{name}}")
         routes += [Route(f"/api/{kind}/{{name}}{rest}", _without_owner) for rest in _BELOW]
     routes.append(Route("/{name}/resolve/{revision}/{path:path}", _without_owner))
-    middleware = [Middleware(_Mark), Middleware(HubDrills)]
+    middleware = [Middleware(Mark, warning=NOT_THE_HUB), Middleware(HubDrills)]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _error})
     app.state.repos, app.state.scratch, app.state.tickets = repos, scratch or Scratch(), {}
     return app
@@ -77,21 +75,6 @@ def _of_one_repository(path: str) -> list[Route]:
         Route(f"{path}/branch/{{branch:path}}", upload.branch, methods=["POST", "DELETE"]),
         Route(f"{path}/tag/{{revision:path}}", upload.tag, methods=["POST", "DELETE"]),
     ]
-
-
-class _Mark:
-    """Put the warning on every answer."""
-
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def marked(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-hf-warning", NOT_THE_HUB.encode())]
-            await send(message)
-
-        await self.app(scope, receive, marked)
 
 
 async def _error(request: Request, problem: Exception) -> Response:

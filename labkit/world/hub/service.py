@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
+from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.hub.repos import NOT_THE_HUB
 from labkit.world.services.host import host, new_key
+from labkit.world.services.terminal import stay
 
 if TYPE_CHECKING:
     import uvicorn
@@ -36,7 +36,7 @@ def local_hub(*, port: int = 0) -> services.Service:
 
 def _environment(service: services.Service) -> dict[str, str]:
     """Its own HF_HOME, since the client's cache does not know one Hub from another, and a token that is nobody's."""
-    from labkit.base import cache
+    from labkit.base import cache, network
 
     return {
         "HF_ENDPOINT": service.url,
@@ -44,7 +44,7 @@ def _environment(service: services.Service) -> dict[str, str]:
         "HF_TOKEN": TOKEN,
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-        "NO_PROXY": "127.0.0.1,localhost",
+        "NO_PROXY": network.LOOPBACK,
     }
 
 
@@ -107,14 +107,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         app = application(repositories(weights.ensure(quiet=True)))
-        listener = socket.create_server(("127.0.0.1", options.port))
-        # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener = processes.listen(options.port)
     except LabError as problem:
         print(f"labkit: {problem}", file=sys.stderr)
-        return 1
-    except OSError:
-        print(f"labkit: Port {options.port} is in use: choose another with --port, or leave it out.", file=sys.stderr)
         return 1
     threading.Thread(target=server(app).run, kwargs={"sockets": [listener]}, daemon=True).start()
     # The key is for services that want one; this Hub knows users by the course's tokens, as the real one does.
@@ -127,18 +122,9 @@ def hub(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="labkit hub", description="A small Hub on this machine.")
     parser.add_argument("--port", type=int, default=0, help="use this port (default: any free one)")
     service = local_hub(port=parser.parse_args(argv).port)
-    print(service.url)
-    for name, value in service.environment().items():
-        print(f"  export {name}={value}")
-    print(f"{NOT_THE_HUB}. Ctrl-C ends this.", flush=True)
-    try:
-        while services.is_alive(service):
-            time.sleep(1)
-    except KeyboardInterrupt:
-        services.leave(service.name)
-        print("\nYou left; the Hub ends within a minute, unless a lesson uses it.", flush=True)
-        return 0
-    raise LabError("The local Hub has ended: run `python lab.py hub` again.")
+    settings = [f"  export {name}={value}" for name, value in service.environment().items()]
+    greeting = "\n".join([service.url, *settings, f"{NOT_THE_HUB}. Ctrl-C ends this."])
+    return stay(service, greeting, called="Hub", ended="The local Hub has ended: run `python lab.py hub` again.")
 
 
 if __name__ == "__main__":

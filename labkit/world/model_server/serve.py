@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 
-from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.model_server.service import OTHER_CONTEXT, model_server
+from labkit.world.services.terminal import programs, stay
 
 
 def serve(argv: list[str]) -> int:
@@ -30,26 +29,8 @@ def serve(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     service = model_server(options.model, context=options.context, port=options.port)
-    try:
-        print(_greeting(service), flush=True)
-        _stay(service)
-    except KeyboardInterrupt:
-        services.leave(service.name)
-        others = len(services.users(service.name))
-        rest = (
-            f"runs on: {_programs(others)} still use{'s' if others == 1 else ''} it"
-            if others
-            else "ends within a minute"
-        )
-        print(f"\nYou left; the server {rest}.", flush=True)
-    return 0
-
-
-def _stay(service: services.Service) -> None:
-    """Wait for Ctrl-C; LabError when the server is gone before that."""
-    while services.is_alive(service):
-        time.sleep(1)
-    raise LabError("The model server has ended (killed, or out of memory): run `python lab.py serve` again.")
+    ended = "The model server has ended (killed, or out of memory): run `python lab.py serve` again."
+    return stay(service, _greeting(service), called="server", ended=ended)
 
 
 def _greeting(service: services.Service) -> str:
@@ -64,8 +45,4 @@ key: {service.key}
   client = openai.OpenAI(base_url="{service.url}/v1", api_key="{service.key}")
   client.chat.completions.create(model="any", messages=[{{"role": "user", "content": "What is a token?"}}])
 
-Used by {_programs(len(others)) if others else "no other program"}. Ctrl-C ends this."""
-
-
-def _programs(count: int) -> str:
-    return f"{count} other program{'s' if count > 1 else ''}"
+Used by {programs(len(others)) if others else "no other program"}. Ctrl-C ends this."""

@@ -15,3 +15,19 @@ async def refuse(send: Any, status: int, sentence: str, headers: dict[str, str] 
     start = {"type": "http.response.start", "status": status, "headers": [*fixed, (b"x-error-message", plain), *extra]}
     await send(start)
     await send({"type": "http.response.body", "body": body})
+
+
+class Mark:
+    """Put the same warning on every answer; the client prints it once."""
+
+    def __init__(self, app: Any, warning: str) -> None:
+        self.app = app
+        self.header = (b"x-hf-warning", warning.encode())
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def marked(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], self.header]
+            await send(message)
+
+        await self.app(scope, receive, marked)
