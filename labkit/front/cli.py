@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         if name not in COMMANDS:
             raise LabError(_unknown(name))
         if name not in _commands_here():
-            raise LabError(f"`{name}` is an author's command: clone the course's repository, and run it there.")
+            raise LabError(f"`{name}` needs the course's repository, not the package alone: clone it, then run this.")
         module, function = COMMANDS[name][0].split(":")
         return int(getattr(importlib.import_module(module), function)(rest) or 0)
     except LabError as problem:
@@ -92,9 +92,10 @@ def _folder_trouble(problem: OSError) -> str:
 
 
 def _commands_here() -> dict[str, tuple[str, str]]:
-    """The commands that work where this runs: an installed package has no author tools."""
-    whole = assets.checkout() is not None
-    return {name: row for name, row in COMMANDS.items() if whole or not row[0].startswith("author.")}
+    """The commands that work where this runs: an installed package has no author tools, and no list of wheels."""
+    if assets.checkout() is not None:
+        return COMMANDS
+    return {name: row for name, row in COMMANDS.items() if name != "fetch" and not row[0].startswith("author.")}
 
 
 def _help() -> str:

@@ -193,6 +193,8 @@ def clean(argv: list[str]) -> int:
     for environment in (assets.root() / ".venv", assets.root() / ".venv-colab"):
         if environment.is_dir():
             print(f"Installed packages are in {environment}: delete that folder too if you are done with the course.")
+    if importlib.util.find_spec("uv"):
+        print(f"uv keeps a copy of the packages: `{sys.executable} -m uv cache clean` gives that space back, too.")
     return 0
 
 

@@ -87,7 +87,7 @@ def test_an_installed_package_lists_and_runs_what_it_has(monkeypatch, capsys):
     monkeypatch.setattr(assets, "checkout", lambda: None)
     assert cli.main(["--help"]) == 0
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
-    assert {"lab", "lessons", "doctor", "bench"} <= listed and not {"lint", "run", "test", "site"} & listed
+    assert {"lab", "lessons", "doctor", "bench"} <= listed and not {"lint", "run", "test", "site", "fetch"} & listed
     assert cli.main(["lint"]) == 1
-    assert "`lint` is an author's command" in capsys.readouterr().err
+    assert "`lint` needs the course's repository" in capsys.readouterr().err
     assert bench._sections_here() == ["quantization", "finetuning"]
