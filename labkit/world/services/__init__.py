@@ -64,7 +64,7 @@ def register(
 
     `--service INSTANCE --port PORT --linger SECONDS` is added to it. The process binds to 127.0.0.1 (port 0: any free
     one), answers GET `/health` with 200, and calls `host.host` as soon as it does. A failure that a learner can mend
-    is its last line, beginning with `labkit: `.
+    is its last line, beginning with `labkit:`.
     """
     if not re.fullmatch("[a-z]+", name):
         raise ValueError(f"a service is named by small letters, not {name!r}")
