@@ -7,7 +7,6 @@ from typing import Any
 from labkit.lessons.exercises.coded import Coded, expect, is_close, number_of
 from labkit.lessons.exercises.questions import Open
 
-
 # An answer may be rounded to three digits, as the lesson prints such numbers: 45.1e9.
 _ROUNDED = 0.005
 
