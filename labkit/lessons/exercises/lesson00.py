@@ -36,17 +36,19 @@ class CountTokens(Coded):
         return "A rare word is cut into parts that are common."
 
 
-class _Words:
-    """A tokenizer small enough to know every answer: it cuts texts into pieces of up to four characters."""
+def _real_tokenizer() -> Any:
+    """The course model's own: a stand-in would refuse some of the right ways to use it."""
+    from transformers import AutoTokenizer
 
-    def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
-        return {"input_ids": [ord(text[at]) for at in range(0, len(text), 4)]}
+    from labkit.world import weights
 
-    def encode(self, text: str, **_: Any) -> list[int]:
-        return self(text)["input_ids"]
+    return AutoTokenizer.from_pretrained(weights.ensure(quiet=True))
 
-    def tokenize(self, text: str, **_: Any) -> list[str]:
-        return [text[at : at + 4] for at in range(0, len(text), 4)]
+
+# A result may be rounded to one digit after the point, as lesson 01 prints it.
+_ROUNDED = 0.0501
+# Spaces and a line's end, in such numbers that splitting at single spaces gives another result.
+_TEXTS = ("Two  spaces and one   line,\nthen another", "Straßenbahnhaltestelle  東京 🙂")
 
 
 class TokensPerWord(Coded):
@@ -70,6 +72,16 @@ def tokens_per_word(text, tokenizer):
     also_correct = (
         "def tokens_per_word(text, tokenizer):\n    words = text.split()\n"
         "    return len(tokenizer.encode(text)) / len(words)",
+        "def tokens_per_word(text, tokenizer):\n    return len(tokenizer(text).input_ids) / len(text.split())",
+        "def tokens_per_word(text, tokenizer):\n    return len(tokenizer.tokenize(text)) / len(text.split())",
+        "from labkit.facts.tokens import table\ndef tokens_per_word(text, tokenizer):\n"
+        "    return len(table(text, tokenizer)) / len(text.split())",
+        "def tokens_per_word(text, tokenizer):\n    ids = tokenizer(text)['input_ids']\n"
+        "    pieces = [tokenizer.decode(i) for i in ids]\n    return len(pieces) / len(text.split())",
+        "def tokens_per_word(text, tokenizer):\n"
+        "    return round(len(tokenizer(text)['input_ids']) / len(text.split()), 2)",
+        "def tokens_per_word(text, tokenizer):\n"
+        "    return round(len(tokenizer(text)['input_ids']) / len(text.split()), 1)",
     )
     mistakes = (
         (
@@ -82,25 +94,47 @@ def tokens_per_word(text, tokenizer):
             "def tokens_per_word(text, tokenizer):\n    return len(tokenizer(text)['input_ids']) // len(text.split())",
             "rounded",
         ),
+        (
+            "def tokens_per_word(text, tokenizer):\n"
+            "    return round(len(tokenizer(text)['input_ids']) / len(text.split()))",
+            "rounded",
+        ),
         ("def tokens_per_word(text, tokenizer):\n    return len(text) / len(text.split())", "characters"),
+        (
+            "def tokens_per_word(text, tokenizer):\n"
+            "    return len(tokenizer(text)['input_ids']) / len(text.split(' '))",
+            "without an argument",
+        ),
+        (
+            "def tokens_per_word(text, tokenizer):\n    return len(tokenizer(text)) / len(text.split())",
+            '["input_ids"]',
+        ),
+        ("def tokens_per_word(text, tokenizer):\n    return 1.5", "it should be"),
     )
 
     def verify(self, tokens_per_word: Any) -> str | None:
         expect(
             callable(tokens_per_word), f"tokens_per_word should be a function, not a {type(tokens_per_word).__name__}."
         )
-        for text in ("one word or more, it does not matter", "Straßenbahnhaltestelle 東京 🙂"):
-            tokens, words = len(_Words()(text)["input_ids"]), len(text.split())
-            found = number_of(tokens_per_word(text, _Words()), "the result")
+        tokenizer = _real_tokenizer()
+        for text in _TEXTS:
+            tokens, words = len(tokenizer(text)["input_ids"]), len(text.split())
+            found = number_of(tokens_per_word(text, tokenizer), "the result")
+            if abs(found - tokens / words) <= _ROUNDED:
+                continue
             slips = {
                 words / tokens: "you divide the other way round: tokens by words, not words by tokens.",
                 tokens: "that is the number of tokens: divide it by the number of words.",
-                tokens // words: "the result is rounded: use / instead of //.",
+                tokens // words: "the result is rounded to a whole number: use /, and do not round so much.",
+                round(tokens / words): "the result is rounded to a whole number: use /, and do not round so much.",
                 len(text) / words: "you count characters: ask the tokenizer for the tokens.",
+                tokens / len(text.split(" ")): "two spaces have no word between them: write `text.split()`, without an "
+                "argument.",
+                len(tokenizer(text)) / words: 'you count the parts of the tokenizer\'s answer: take its ["input_ids"].',
             }
             for value, slip in slips.items():
-                expect(not is_close(found, value) or is_close(found, tokens / words), slip)
-            expect(is_close(found, tokens / words), f"for {text!r} it should be {tokens / words:.2f}, not {found:.2f}.")
+                expect(not is_close(found, value), slip)
+            expect(False, f"for {text!r} it should be {tokens / words:.2f}, not {found:.2f}.")
         return None
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.lessons.exercises.coded import Coded, expect, number_of
+from labkit.lessons.exercises.coded import Coded, expect, is_close, number_of
 from labkit.lessons.exercises.questions import Open
+
+# An answer may be rounded to three digits, as the lesson prints such numbers: 45.1e9.
+_ROUNDED = 0.005
 
 
 class CountMixtral(Coded):
@@ -31,6 +34,7 @@ active = 32 * 2 * expert
     also_correct = (
         "layers, hidden, middle = 32, 4096, 14336\n"
         "active = sum(3 * hidden * middle for _ in range(layers * 2))\ntotal = active * 4",
+        "total, active = 45.1e9, 11.3e9",
     )
     mistakes = (
         ("total, active = 32 * 8 * 4096 * 14336, 32 * 2 * 4096 * 14336", "three matrices"),
@@ -41,17 +45,36 @@ active = 32 * 2 * expert
         ("total, active = 46_702_792_704, 12_879_925_248", "attention"),
         ("total, active = 1, 2", "hidden × intermediate"),
         ("total, active = '45 billion', 0", "should be a number"),
+        ("total, active = 45.1, 11.3", "45.1e9"),
+        ("total, active = 45.1e9, 11.3", "11.3e9"),
+        ("total, active = 45.1e9, 12.9e9", "2 of the 8"),
+        ("total, active = 46.7e9, 12.9e9", "attention"),
     )
 
     def verify(self, total: Any, active: Any) -> str:
         expert = 3 * 4096 * 14336
         total, active = number_of(total, "total"), number_of(active, "active")
-        expect(total != 8 * 7e9, "Mixtral is not eight whole models: only the MLPs are there eight times.")
-        expect(total != 46_702_792_704, "that is the whole model: leave out attention and embeddings.")
-        expect(total != 32 * 8 * expert / 3, "an expert has three matrices: gate, up and down.")
-        expect(total != 8 * expert, "that is one layer, and there are 32 layers.")
-        expect(total == 32 * 8 * expert, f"total is {total:,.0f}: an expert has 3 × hidden × intermediate numbers.")
-        expect(active == 32 * 2 * expert, "total is right; for `active`, count 2 of the 8 experts in each layer.")
+        slips = {
+            8 * 7e9: "Mixtral is not eight whole models: only the MLPs are there eight times.",
+            46_702_792_704: "that is the whole model: leave out attention and embeddings.",
+            32 * 8 * expert / 3: "an expert has three matrices: gate, up and down.",
+            8 * expert: "that is one layer, and there are 32 layers.",
+            32 * 8 * expert / 1e9: f"write total in full: {total:g} billion is {total:g}e9.",
+        }
+        for value, slip in slips.items():
+            expect(not is_close(total, value, _ROUNDED), slip)
+        expect(
+            is_close(total, 32 * 8 * expert, _ROUNDED),
+            f"total is {total:,.0f}: an expert has 3 × hidden × intermediate numbers.",
+        )
+        expect(
+            not is_close(active, 32 * 2 * expert / 1e9, _ROUNDED),
+            f"total is right; write active in full too: {active:g} billion is {active:g}e9.",
+        )
+        expect(
+            is_close(active, 32 * 2 * expert, _ROUNDED),
+            "total is right; for `active`, count 2 of the 8 experts in each layer.",
+        )
         return "45.1 billion in memory, 11.3 billion at work: that is what sparse means."
 
 

@@ -100,8 +100,8 @@ class Open(Exercise):
             return self.outcome("unattempted", "Not attempted yet: replace ____ by your answer, a text in quotes.")
         if not isinstance(answer, str):
             return self.outcome("error", f"The answer is a {type(answer).__name__}: write a text in quotes.")
-        if len(answer.split()) < _ENOUGH_WORDS:
-            return self.outcome("wrong", f"Not yet: {len(answer.split())} words are too few to judge; say why.")
+        if len(set(answer.lower().split())) < _ENOUGH_WORDS:  # one word ten times says no more than once
+            return self.outcome("wrong", f"Not yet: use at least {_ENOUGH_WORDS} different words, and say why.")
         points = "\n".join(f"  - {point}" for point in self.rubric)
         return self.outcome("correct", f"Taken. No program can grade this; judge it yourself. A good answer:\n{points}")
 
