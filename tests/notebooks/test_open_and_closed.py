@@ -24,6 +24,7 @@ TRADE_OFFS = {
     "Data privacy": ("02", "## 3. Privacy", "count"),
     "Customization": ("02", "## 4. Customization", "new-questions"),
     "Deployment": ("02", "## 6. Deployment, and the decision", "serve"),
+    "Quality": ("02", "## 5. Quality", "judge"),
 }
 MODELS = {
     "LLaMA-2-7B, 13B, 70B": ("01", "### LLaMA-2-7B, 13B and 70B", "gqa"),
@@ -88,7 +89,7 @@ def test_the_claims_of_the_source_are_quoted_and_tested():
         assert [quote for quote in said if quote not in prose] == []
 
 
-def test_the_summary_of_lesson_02_names_the_five_trade_offs():
+def test_the_summary_of_lesson_02_names_the_six_trade_offs():
     summary = next(cell.source for cell in cells("02") if cell.source.startswith("## Summary"))
     assert all(f"| {row} |" in summary for row in TRADE_OFFS)
 

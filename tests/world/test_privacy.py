@@ -86,6 +86,19 @@ def test_what_stays_on_this_machine(address, stays):
     assert privacy._stays_here(address, {"172.28.0.12", "fe80::1"}) is stays
 
 
+def test_a_message_without_a_connection_is_not_seen():
+    """The limit that lesson 02 tells of."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        one.bind(("127.0.0.1", 0))
+        with privacy.watch(loopback=True) as seen:
+            other.sendto(b"hello", one.getsockname())
+        assert one.recv(5) == b"hello"
+        assert other.getsockname()[1] not in {each.own_port for each in seen}
+
+
 def test_children_are_counted():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -128,7 +128,7 @@ def _quantized() -> dict[str, Any]:
     config = weight_files.config(entry) | {"quantization_config": quantization}
     files = text_file("config.json", json.dumps(config, indent=2))
     files["model.safetensors"] = File("model.safetensors", size, content)
-    return {"files": files, "parameters": weight_files.count(weights)}
+    return {"files": files, "parameters": weight_files.count(weights, gptq_bits=_BITS)}
 
 
 def _like(name: str) -> Callable[[], dict[str, Any]]:

@@ -121,11 +121,20 @@ def mixed_header(weights: dict[str, tuple[str, tuple[int, ...]]]) -> tuple[bytes
     return len(text).to_bytes(8, "little") + text, 8 + len(text) + offset
 
 
-def count(weights: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, int]:
-    """How many numbers of each dtype, as the Hub tells it. Packed numbers count as what they are packed in."""
+# What turns weights packed by GPTQ back, and is no weight. The Hub counts so since huggingface.js pull request 1770 of
+# 2025-09-25, and counted the packs before (`parse-safetensors-metadata.ts`, read 2026-11-28).
+_BESIDE_PACKED = ("qzeros", "g_idx", "scales")
+
+
+def count(weights: dict[str, tuple[str, tuple[int, ...]]], *, gptq_bits: int | None = None) -> dict[str, int]:
+    """How many parameters of each dtype, as the Hub tells it: of weights packed by GPTQ, those in the packs."""
     found: dict[str, int] = {}
-    for dtype, shape in weights.values():
-        found[dtype] = found.get(dtype, 0) + math.prod(shape)
+    for name, (dtype, shape) in weights.items():
+        suffix = name.rpartition(".")[2]
+        if gptq_bits and suffix in _BESIDE_PACKED:
+            continue
+        packed = 32 // gptq_bits if gptq_bits and suffix == "qweight" else 1
+        found[dtype] = found.get(dtype, 0) + packed * math.prod(shape)
     return found
 
 

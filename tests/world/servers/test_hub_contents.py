@@ -114,6 +114,28 @@ def test_by_name_as_a_learner_writes_it(address, tmp_path):
     assert run.stdout.splitlines() == ["32", "None HuggingFaceTB/SmolLM2-360M", f"apache-2.0 {REAL}"], run.stderr
 
 
+HEADER = """
+import sys
+import nbformat
+from huggingface_hub.errors import HfHubHTTPError
+exec(next(cell.source for cell in nbformat.read(sys.argv[1], 4).cells if cell.id == "header"))
+for repo in ("HuggingFaceTB/SmolLM2-1.7B", "meta-llama/Llama-2-7b-hf", "nobody/nothing", "mistralai/Mixtral-8x7B-v0.1"):
+    try:
+        print(len(read_header(repo)[0]))
+    except HfHubHTTPError as problem:
+        print(type(problem).__name__, str(problem) != "")
+"""
+
+
+def test_the_header_reader_of_lesson_03_says_why_it_could_not_read(address, tmp_path):
+    lesson = assets.notebook_dir() / "03_hub_discovery.ipynb"
+    settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_TOKEN": "", "NO_PROXY": "127.0.0.1"}
+    command, environment = [sys.executable, "-c", HEADER, str(lesson)], {**os.environ, **settings}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    said = ["219", "GatedRepoError True", "RepositoryNotFoundError True", "RemoteEntryNotFoundError True"]
+    assert run.stdout.splitlines() == said, run.stderr
+
+
 # --- what was made for the course
 
 
@@ -211,8 +233,12 @@ def test_the_quantized_copy_packs_all_weights_of_the_original(api, repos):
     )
     outer = 2 * entry.shape.vocab * entry.shape.hidden
     assert packed * 8 + rest + outer == entry.parameters
+    # The Hub counts the weights in the packs; the library, which adds up what the header says, counts the packs.
     info = api.model_info(QUANTIZED)
-    assert info.safetensors.parameters == found.parameter_count
+    assert info.safetensors.parameters == {"I32": packed * 8, "F16": rest + outer}
+    assert info.safetensors.total == entry.parameters
+    assert round(sum(found.parameter_count.values()) / 1e9, 1) == 1.2  # as lesson 03 says
+    assert QUANTIZED not in [model.id for model in api.list_models(num_parameters="max:2B")]
     assert info.config["quantization_config"]["bits"] == 4
     assert repos[QUANTIZED.lower()].files["model.safetensors"].size < 0.32 * entry.size_bytes("bf16")
 
