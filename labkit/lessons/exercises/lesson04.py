@@ -187,6 +187,35 @@ def take_json(text):
         return "And if it is None, ask again, once, and say what was wrong."
 
 
+def _runs(line: str, counted: str) -> str:
+    """A learner's way to write `run` that counts only some calls."""
+    return f"""
+def run(calls, tools, limit):
+    results, ran = [], 0
+    for n, a in calls:
+        if ran == limit:
+            break
+        {line}
+        {counted}:
+            ran += 1
+    return results
+"""
+
+
+def _catches(problems: str) -> str:
+    """A learner's way to write `run` that takes a tool's own failure for an unknown tool."""
+    return f"""
+def run(calls, tools, limit):
+    results = []
+    for n, a in calls[:limit]:
+        try:
+            results.append(tools[n](**a))
+        except {problems}:
+            results.append(f"unknown tool: {{n}}")
+    return results
+"""
+
+
 class ToolLoop(Coded):
     """Tools that a model asked for, run by a program that keeps the upper hand."""
 
@@ -196,7 +225,7 @@ class ToolLoop(Coded):
     hints = (
         "A tool is found by its name in a dictionary: `tools[name]`. What if it is not there?",
         "`calls[:limit]` are the calls that may run. Arguments are a dictionary: `tools[name](**arguments)`.",
-        "One result for each call that may run: the tool's, or the text 'unknown tool: ' and the name.",
+        "One result for each call that counts: the tool's, or the text 'unknown tool: ' and the name.",
     )
     code = """
 def run(calls, tools, limit):
@@ -207,8 +236,9 @@ def run(calls, tools, limit):
 """
     why = (
         "The model decides what it asks for; your program decides what exists, and how often. A name that was not "
-        "offered is answered and not run, so that the model can mend its wish. Without a limit, a model that asks for "
-        "ever spends your time and your money for ever."
+        "offered is answered and not run, so that the model can mend its wish. It counts, or a model could ask for it "
+        "for ever, and spend your time and your money. A tool that fails is another matter: call it unknown, and its "
+        "mistake stays hidden."
     )
     also_correct = (
         """
@@ -217,6 +247,20 @@ def run(calls, tools, limit):
         return lambda **_: "unknown tool: " + name
 
     return [tools.get(name, unknown(name))(**arguments) for turn, (name, arguments) in enumerate(calls) if turn < limit]
+""",
+        """
+def run(calls, tools, limit):
+    results = []
+    for name, arguments in calls[:limit]:
+        tool = tools.get(name)
+        if tool is None:
+            results.append("unknown tool: " + name)
+            continue
+        try:
+            results.append(tool(**arguments))
+        except Exception as problem:
+            results.append(f"{name} failed: {problem}")
+    return results
 """,
     )
     mistakes = (
@@ -238,6 +282,10 @@ def run(calls, tools, limit):
             "5 + 7",
         ),
         ("def run(calls, tools, limit):\n    for n, a in calls[:limit]:\n        tools.get(n, print)(**a)", "list"),
+        (_runs("results.append(tools[n](**a) if n in tools else f'unknown tool: {n}')", "if n in tools"), "counts"),
+        (_catches("Exception"), "not an unknown tool"),
+        (_catches("KeyError"), "not an unknown tool"),
+        (_catches("(KeyError, TypeError)"), "not an unknown tool"),
     )
 
     def verify(self, run: Any) -> str:
@@ -271,7 +319,27 @@ def run(calls, tools, limit):
         found = run([("add", {"a": 1, "b": 1})] * 50, tools, 3)
         expect(len(ran) == 3, f"with limit 3 your loop ran {len(ran)} of 50 calls: stop at the limit.")
         expect(found == [2, 2, 2], f"with limit 3 there should be three results, and there are {len(found)}.")
+        found = run([("erase", {}), ("erase", {}), ("add", {"a": 1, "b": 1}), ("clock", {"city": "Oslo"})], tools, 3)
+        wanted = ["unknown tool: erase", "unknown tool: erase", 2]
+        expect(found == wanted, f"a name that was not offered counts as a call: with limit 3, {wanted}, not {found}.")
+        self._verify_failures(run)
         return "The model asks, your program decides."
+
+    def _verify_failures(self, run: Any) -> None:
+        for problem in (KeyError("Atlantis"), TypeError("a city has a name"), ValueError("no such zone"), OSError()):
+
+            def clock(city: str, problem: Exception = problem) -> str:
+                raise problem
+
+            try:
+                found = run([("clock", {"city": "Atlantis"})], {"clock": clock}, 5)
+            except type(problem):
+                continue
+            expect(
+                isinstance(found, list) and len(found) == 1 and "unknown tool" not in str(found[0]),
+                f"clock was offered, and failed with {type(problem).__name__}: that is not an unknown tool, and not "
+                f"{found}. Let its error through, or return a text that says what failed.",
+            )
 
 
 class Decide(Open):
