@@ -20,7 +20,7 @@ from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
 TALL = 5000  # pixels: the whole notebook at once
 START = (
-    "from functools import partial\n\nimport labkit, labkit.families, labkit.widgets\n"
+    "from functools import partial\n\nimport labkit\n"
     "lab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"
 )
 WIDGETS = {

@@ -63,8 +63,8 @@ def test_it_runs_in_an_empty_place_that_is_gone_afterwards(notebook, monkeypatch
     (cache.subfolder("models") / "weights").write_text("w", encoding="utf-8")
     report = execute(
         notebook(
-            "from pathlib import Path\nimport os, labkit.cache\nprint(list(Path.cwd().iterdir()))",
-            "root = labkit.cache.root()\nprint((root / 'models' / 'weights').read_text())",
+            "from pathlib import Path\nimport os\nfrom labkit import cache\nprint(list(Path.cwd().iterdir()))",
+            "root = cache.root()\nprint((root / 'models' / 'weights').read_text())",
             "(root / 'progress.json').write_text('{}')\nPath('left behind').touch()",
             "print(os.environ.get('HF_HUB_OFFLINE'), os.environ.get('LABKIT_MODE'), os.environ['PYTHONHASHSEED'])",
             "print(Path.cwd(), root, Path.home())",
