@@ -20,8 +20,7 @@ from tests.browser.jupyterlab import Lab, jupyterlab, learners_folder
 
 TALL = 5000  # pixels: the whole notebook at once
 START = (
-    "from functools import partial\n\nimport labkit\n"
-    "lab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"
+    "from functools import partial\n\nimport labkit\nlab = labkit.start('04')\nmodel, tokenizer = labkit.local.load()"
 )
 WIDGETS = {
     "token_explorer": "labkit.widgets.token_explorer(tokenizer)",

@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
 from typing import Any
 
-from labkit.lessons.exercises.coded import Coded, expect, is_close, number_of
+from labkit.lessons.exercises.coded import Coded, Wrong, expect, is_close, number_of
 from labkit.lessons.exercises.questions import Open
+
+_PASSING = "status in (408, 429) or status >= 500"
+_GOOD = "own if told is None else told if told <= 60 else None"
+
+
+def _waits(passing: str, answer: str, reader: str = "seconds(retry_after)") -> str:
+    """A learner's way to write `wait_seconds`: what is tried again, what is answered then, how the header is read."""
+    return f"""
+import time
+from email.utils import parsedate_to_datetime
+
+
+def seconds(text):
+    try:
+        return float(text)
+    except ValueError:
+        return max(0, parsedate_to_datetime(text).timestamp() - time.time())
+
+
+def wait_seconds(status, retry_after, turn):
+    own = min(8, 2**turn)
+    told = None if retry_after is None else {reader}
+    if not ({passing}):
+        return None
+    return {answer}
+"""
 
 
 class Wait(Coded):
@@ -17,80 +45,94 @@ class Wait(Coded):
     hints = (
         "Three questions in this order: is it any use, did the server say how long, which turn is it?",
         "1, 2, 4, 8 is `2**turn`; `min(8, ...)` keeps it from growing further.",
-        "`retry_after` may be 0, which means: now. So ask `is not None`, not whether it is true.",
+        "`seconds_told(retry_after, time.time())` reads a text in all its forms. Ask `is None` first: 0 means now.",
     )
     code = """
+import time
+from email.utils import parsedate_to_datetime
+
+
 def wait_seconds(status, retry_after, turn):
-    if status not in (429, 503, 504):
+    if status not in (408, 429) and status < 500:
         return None
-    if retry_after is not None:
-        return retry_after
-    return min(8, 2**turn)
+    if retry_after is None:
+        return min(8, 2**turn)
+    try:
+        told = float(retry_after)
+    except ValueError:
+        told = parsedate_to_datetime(retry_after).timestamp() - time.time()
+    return max(0, told) if told <= 60 else None
 """
     why = (
-        "A wrong token is wrong a second later, too. What the server says is better than any guess of yours. And a "
-        "wait that doubles gives it air, up to a limit, or nobody would wait for the end."
+        "A wrong token is wrong a second later, too, whatever a header says. What the server says is better than any "
+        "guess of yours, but nobody has to wait for an hour. And a wait that doubles gives the server air, up to a "
+        "limit, or nobody would wait for the end."
     )
-    also_correct = (
-        """
-WAITS = [1, 2, 4, 8]
-
-
-def wait_seconds(status, retry_after, turn):
-    own = WAITS[turn] if turn < len(WAITS) else WAITS[-1]
-    told = own if retry_after is None else float(retry_after)
-    return told if status in {429, 503, 504} else None
-""",
-    )
+    also_correct = (_waits(_PASSING, _GOOD), _waits("status in {408, 429} or 500 <= status <= 599", _GOOD))
     mistakes = (
-        ("def wait_seconds(status, retry_after, turn):\n    return min(8, 2**turn)", "400"),
+        (_waits("True", _GOOD), "400"),
+        (_waits(_PASSING, "own"), "the server said"),
+        (_waits(_PASSING, "told or own"), "0 seconds"),
+        (_waits(_PASSING, "2**turn if told is None else told if told <= 60 else None"), "turn 4 should wait 8"),
+        (_waits(_PASSING, f"None if turn > 3 else {_GOOD}"), "turn 4 should wait 8"),
+        (_waits(_PASSING, _GOOD.replace("own", "turn")), "turn 0"),
+        (_waits("status in (429, 503, 504)", _GOOD), "408 may pass"),
+        (_waits("status in (408, 429, 503, 504)", _GOOD), "500 may pass"),
+        (_waits("status in (408, 429, 500, 503, 504)", _GOOD), "502 may pass"),
+        (_waits(f"{_PASSING} or retry_after", _GOOD), "401 with a Retry-After"),
+        (_waits(_PASSING, "own if told is None else told"), "3600 seconds are too long"),
+        (_waits(_PASSING, "own if told is None else min(60, told)"), "3600 seconds are too long"),
+        (_waits(_PASSING, "own if told is None or told > 60 else told"), "3600 seconds are too long"),
+        (_waits(_PASSING, _GOOD, "int(retry_after)"), "1.5"),
+        (_waits(_PASSING, _GOOD, "int(float(retry_after))"), "1.5"),
+        (_waits(_PASSING, _GOOD, "float(retry_after)"), "a date"),
+        (_waits(_PASSING, _GOOD, "parsedate_to_datetime(retry_after).timestamp() - time.time()"), "the server said"),
         (
-            "def wait_seconds(status, retry_after, turn):\n"
-            "    return min(8, 2**turn) if status in (429, 503, 504) else None",
-            "the server said",
-        ),
-        (
-            "def wait_seconds(status, retry_after, turn):\n    if status not in (429, 503, 504):\n        return None\n"
-            "    return retry_after or min(8, 2**turn)",
+            _waits(_PASSING, _GOOD, "seconds(retry_after) or parsedate_to_datetime(retry_after).timestamp()"),
             "0 seconds",
         ),
-        (
-            "def wait_seconds(status, retry_after, turn):\n    if status not in (429, 503, 504):\n        return None\n"
-            "    return retry_after if retry_after is not None else 2**turn",
-            "never more than 8",
-        ),
-        (
-            "def wait_seconds(status, retry_after, turn):\n    if status != 429:\n        return None\n"
-            "    return retry_after if retry_after is not None else min(8, 2**turn)",
-            "503",
-        ),
-        (
-            "def wait_seconds(status, retry_after, turn):\n    if status not in (429, 503, 504):\n        return 0\n"
-            "    return retry_after if retry_after is not None else min(8, 2**turn)",
-            "None",
-        ),
-        (
-            "def wait_seconds(status, retry_after, turn):\n    if status not in (429, 503, 504):\n        return None\n"
-            "    return retry_after if retry_after is not None else min(8, turn)",
-            "turn 0",
-        ),
+        ("def wait_seconds(status, retry_after, turn):\n    return 0 if status < 500 else min(8, 2**turn)", "None"),
     )
 
     def verify(self, wait_seconds: Any) -> str:
         expect(callable(wait_seconds), "wait_seconds should be a function of status, retry_after and turn.")
-        for status in (400, 401, 402, 403):
+        for status in (400, 401, 402, 403, 404):
             found = wait_seconds(status, None, 0)
             expect(found is None, f"{status} will be {status} again: return None, and not {found!r}.")
-        for status in (429, 503, 504):
+        for status in (408, 429, 500, 502, 503, 504, 529):
             expect(wait_seconds(status, None, 0) is not None, f"{status} may pass: it is worth waiting.")
-        told = wait_seconds(429, 3, 1)
-        expect(told is not None and is_close(number_of(told, "the wait"), 3), "the server said 3 seconds: wait 3.")
-        expect(number_of(wait_seconds(503, 0, 2), "the wait") == 0, "0 seconds from the server means now: wait 0.")
-        for turn, seconds in enumerate((1, 2, 4, 8)):
-            found = number_of(wait_seconds(503, None, turn), "the wait")
+        self._verify_told(wait_seconds)
+        expect(wait_seconds(401, "5", 0) is None, "401 with a Retry-After is a 401 still: return None.")
+        for turn, seconds in enumerate((1, 2, 4, 8, 8, 8)):
+            found = wait_seconds(503, None, turn)
+            expect(found is not None, f"turn {turn} should wait {seconds} seconds: your function returns None.")
+            found = number_of(found, "the wait")
             expect(is_close(found, seconds), f"turn {turn} should wait {seconds} seconds, and waits {found:g}.")
-        expect(number_of(wait_seconds(504, None, 9), "the wait") <= 8, "never more than 8 seconds, in turn 9 too.")
-        return "Multiply your own waits by a random factor, and a whole class will not come back at once."
+        return "In a program add jitter to both kinds of wait, and a whole class will not come back at once."
+
+    def _verify_told(self, wait_seconds: Any) -> None:
+        now = time.time()
+        soon, past = (formatdate(now + seconds, usegmt=True) for seconds in (30, -30))
+        cases = (
+            ("3", 3, 0.01, "the server said 3 seconds: wait 3"),
+            ("0", 0, 0.01, "0 seconds from the server means now: wait 0"),
+            ("1.5", 1.5, 0.01, "the server may say 1.5 seconds: wait 1.5"),
+            ("60", 60, 0.01, "60 seconds are not more than 60: wait 60"),
+            (soon, 30, 2, f"the server may say a date ({soon} is 30 seconds from now): wait until then"),
+            (past, 0, 0.01, f"a date that is over ({past}) means now: wait 0"),
+        )
+        for text, seconds, tolerance, what in cases:
+            try:
+                found = wait_seconds(429, text, 1)
+            except ValueError as problem:
+                raise Wrong(f"{what}; for {text!r} it stopped with a ValueError: {problem}.") from None
+            expect(found is not None, f"{what}, and not None.")
+            waits = number_of(found, "the wait")
+            expect(abs(waits - seconds) <= tolerance, f"{what}, and not {waits:g}.")
+        late = formatdate(now + 3600, usegmt=True)
+        for text in ("3600", late):
+            found = wait_seconds(503, text, 0)
+            expect(found is None, f"3600 seconds are too long (for {text!r}): return None, and not {found!r}.")
 
 
 class Repair(Coded):
