@@ -118,7 +118,7 @@ def test(argv: list[str]) -> int:
         epilog="`test 05` is one lesson and its exercises; `test tests/facts/test_memory.py -x` is one file of tests.",
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--fast", action="store_true", help="two minutes: lesson 00 only, nothing slow, no browser")
+    size.add_argument("--fast", action="store_true", help="some minutes: lesson 00 only, nothing slow, no browser")
     size.add_argument("--all", action="store_true", help="also what is weekly, and Colab's versions (hours)")
     size.add_argument("--colab", action="store_true", help="nothing but the course in an environment like Colab's")
     parser.add_argument(
