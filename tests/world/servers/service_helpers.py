@@ -106,3 +106,12 @@ def serving(app: Any, **options: Any) -> Iterator[str]:
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = server.force_exit = True
     thread.join(10)
+
+
+def greeting(command: subprocess.Popen) -> str:
+    """What a command says at a terminal, up to how it is ended."""
+    lines = []
+    while not lines or "Ctrl-C ends this" not in lines[-1]:
+        lines.append(command.stdout.readline())
+        assert lines[-1], command.communicate()
+    return "".join(lines)

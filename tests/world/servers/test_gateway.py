@@ -15,7 +15,7 @@ import threading
 
 import pytest
 from gateway_helpers import KEY, MODEL, QUESTION, ask, busy, chat_body, served
-from service_helpers import gone, kill, listens_at, wait_until
+from service_helpers import gone, greeting, kill, listens_at, wait_until
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -321,14 +321,6 @@ def start():
             return command
 
         yield run
-
-
-def greeting(command: subprocess.Popen) -> str:
-    lines = []
-    while not lines or "Ctrl-C ends this" not in lines[-1]:
-        lines.append(command.stdout.readline())
-        assert lines[-1], command.communicate()
-    return "".join(lines)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C cannot be sent to one process of a Windows console")

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
-from service_helpers import gone, kill, wait_until
+from service_helpers import gone, greeting, kill, wait_until
 
 from labkit.base import assets
 from labkit.world import services
@@ -43,14 +43,6 @@ def start() -> Iterator[Callable[..., subprocess.Popen]]:
             return command
 
         yield run
-
-
-def greeting(command: subprocess.Popen) -> str:
-    lines = []
-    while not lines or "Ctrl-C ends this" not in lines[-1]:
-        lines.append(command.stdout.readline())
-        assert lines[-1], command.communicate()
-    return "".join(lines)
 
 
 @posix
