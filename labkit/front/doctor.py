@@ -162,10 +162,12 @@ def _jupyter() -> Check:
 
 def _network() -> Check:
     from labkit.base import network
+    from labkit.world import hub_settings
 
-    if network.answers(network.HUB):
-        return Check("Network", "ok", 'the Hugging Face Hub answers; lessons stay local unless you say mode="live"')
-    return Check("Network", "note", "the Hugging Face Hub does not answer; no lesson needs it")
+    network.leave_unusable_proxies()
+    if reason := network.trouble(hub_settings.endpoint()):
+        return Check("Network", "note", f"the Hugging Face Hub {reason}; no lesson needs it")
+    return Check("Network", "ok", 'the Hugging Face Hub answers; lessons stay local unless you say mode="live"')
 
 
 def _windows(here: machine.Machine) -> Iterator[Check]:

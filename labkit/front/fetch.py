@@ -132,7 +132,7 @@ def _torch(system: str | None) -> str:
 
 def _cpu_index(wanted: list[str]) -> list[str]:
     """Where CPU builds are, if one is asked for and the place answers; else the index may have them."""
-    if any("+cpu" in line for line in wanted) and network.answers("download.pytorch.org"):
+    if any("+cpu" in line for line in wanted) and not network.trouble("https://download.pytorch.org/whl/cpu/torch/"):
         return ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
     return []
 

@@ -255,9 +255,9 @@ def _from_hub(entry: catalogue.Entry, *, quiet: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
-    if not network.answers(network.HUB):
+    if reason := network.trouble(hub_settings.endpoint()):
         raise LabError(
-            f"{entry.title} is not in your Hugging Face cache and the Hub does not answer: connect to the internet, or "
+            f"{entry.title} is not in your Hugging Face cache, and the Hub {reason}: connect to the internet, or "
             "leave out model= to use the course model."
         )
     size = entry.size_bytes("bf16")
