@@ -165,7 +165,7 @@ def reset(argv: list[str]) -> int:
 
 
 def clean(argv: list[str]) -> int:
-    """`clean`: delete weights and service files; keep progress and the learner's notebooks."""
+    """`clean`: delete all that can be fetched or made again; keep progress and the learner's notebooks."""
     parser = argparse.ArgumentParser(
         prog="labkit clean", description="Give the course cache's disk space back. Your work and progress are kept."
     )
@@ -173,11 +173,13 @@ def clean(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     doomed = [
         folder
-        for name in ("models", "quantized", "environments", "services")
+        for name in ("models", "quantized", "environments", "local-hub", "hub-scratch", "services")
         if (folder := cache.root() / name).exists()
     ]
     size = _bytes(doomed)
-    print(f"The course cache {cache.root()} holds {size / 1e6:,.0f} MB of weights, tools and service files.")
+    print(f"The course cache {cache.root()} holds {size / 1e6:,.0f} MB of weights, tools and the course's own Hub.")
+    if cache.root() / "hub-scratch" in doomed:
+        print("What you published on the course's Hub goes, too.")
     if not doomed or not (options.yes or _agrees()):
         print("Nothing was deleted.")
         return 0

@@ -133,10 +133,11 @@ def _disk() -> Iterator[Check]:
     except LabError as problem:
         yield Check("Cache", "problem", str(problem))
         return
-    free, needed = shutil.disk_usage(folder).free, 0 if weights.status() == "ready" else 1_000_000_000
+    free, ready = shutil.disk_usage(folder).free, weights.status() == "ready"
+    needed, what = (200_000_000, "lessons need 0.2 GB") if ready else (1_000_000_000, "the model needs 1 GB")
     text = f"{free / 1e9:.1f} GB free at {folder}"
     if free < needed:
-        yield Check("Disk", "problem", f"{text}: the model needs 1 GB; make room or set LABKIT_CACHE.")
+        yield Check("Disk", "problem", f"{text}: {what}; make room or set LABKIT_CACHE.")
     else:
         yield Check("Disk", "ok", text)
 

@@ -190,6 +190,4 @@ def _write(data: dict[str, Any]) -> None:
 
 
 def _locked():
-    from filelock import FileLock
-
-    return FileLock(file().with_suffix(".lock"))
+    return cache.locked(file().with_suffix(".lock"))

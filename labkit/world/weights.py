@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from labkit.base import cache, machine, network
@@ -140,13 +140,9 @@ def _is_converted(folder: Path, entry: catalogue.Entry) -> bool:
         return False
 
 
-@contextmanager
-def _one_at_a_time(entry: catalogue.Entry):
+def _one_at_a_time(entry: catalogue.Entry) -> AbstractContextManager[None]:
     """Two kernels that start together fetch once: the second waits, and finds the work done."""
-    from filelock import FileLock
-
-    with FileLock(_folder(entry) / ".lock"):
-        yield
+    return cache.locked(_folder(entry) / ".lock")
 
 
 def _say(text: str, quiet: bool) -> None:
