@@ -57,11 +57,13 @@ def show(argv: list[str]) -> int:
 def _export(target: Path, name: str) -> int:
     items = progress.load()["items"]
     try:
-        with target.open("w", newline="", encoding="utf-8") as stream:
+        # The mark at the beginning tells spreadsheets that this is UTF-8: without it they garble names.
+        with target.open("w", newline="", encoding="utf-8-sig") as stream:
             writer = csv.writer(stream)
             writer.writerow(["name", "exercise", "status", "attempts", "last"])
             for item, known in sorted(items.items()):
-                writer.writerow([_as_text(name), item, known["status"], known["attempts"], known["last"]])
+                exercise = "lesson {} exercise {}".format(*item.split("."))  # "05.1" would become a number or a date
+                writer.writerow([_as_text(name), exercise, known["status"], known["attempts"], known["last"]])
     except OSError as problem:
         raise LabError(f"{target} cannot be written ({problem.strerror}): choose another place.") from None
     return len(items)
@@ -69,4 +71,5 @@ def _export(target: Path, name: str) -> int:
 
 def _as_text(name: str) -> str:
     """A name that a spreadsheet will not take for a formula."""
+    name = " ".join(name.split())
     return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name

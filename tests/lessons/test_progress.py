@@ -91,7 +91,8 @@ def test_a_teacher_gets_a_table_with_a_chosen_name_only(tmp_path, capsys):
     target = tmp_path / "out.csv"
     assert progress_report.show(["--csv", str(target), "--name", "=cmd"]) == 0
     header, row = target.read_text(encoding="utf-8").splitlines()
-    assert header == "name,exercise,status,attempts,last" and row.startswith("'=cmd,05.1,correct,1,")
+    assert header == "\ufeffname,exercise,status,attempts,last", "with the mark by which spreadsheets know UTF-8"
+    assert row.startswith("'=cmd,lesson 05 exercise 1,correct,1,"), "nothing that becomes a formula, number or date"
     with pytest.raises(LabError, match="cannot be written"):
         progress_report.show(["--csv", str(tmp_path / "no" / "such" / "folder.csv")])
 
