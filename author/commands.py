@@ -77,7 +77,7 @@ def lint(argv: list[str]) -> int:
         "--fix", action="store_true", help="first write badges and set-up cells; of all lessons, README's links, too"
     )
     options = parser.parse_args(argv)
-    _require_packages("nbclient", "ipykernel")
+    _require_packages("nbformat", "markdown_it")
     from author import lesson_linter
 
     if options.fix and not options.lesson and _point_readme():
