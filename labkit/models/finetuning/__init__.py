@@ -11,9 +11,19 @@ from typing import Any
 
 _HOMES = {
     "adapters": ("to_gguf", "with_adapter"),
-    "chat": ("IGNORED", "INSTRUCTION", "answer_loss", "collate", "encode", "log_probabilities", "messages", "shown"),
+    "chat": (
+        "IGNORED",
+        "INSTRUCTION",
+        "answer_loss",
+        "collate",
+        "encode",
+        "log_probabilities",
+        "mean_loss",
+        "messages",
+        "shown",
+    ),
     "lora": ("ALL_LINEAR", "ATTENTION", "add", "full_parameters", "lora_linear", "parameters", "spectrum", "table"),
-    "loop": ("History", "Run", "Settings", "accelerator", "mean_loss", "train"),
+    "loop": ("History", "Run", "Settings", "accelerator", "train"),
     "live": ("curve_svg",),
     "preferences": ("accuracy", "dpo_loss", "encode_pair", "train_dpo"),
     "scaling": ("per_device_bytes",),
