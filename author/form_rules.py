@@ -165,7 +165,7 @@ def widget(lesson: Lesson) -> Found:
 
 
 def exercises(lesson: Lesson) -> Found:
-    from labkit.lessons import exercises as course
+    from labkit.lessons.exercises import lesson as items_of
     from labkit.lessons.exercises.coded import Coded
     from labkit.lessons.exercises.questions import Open, Quiz
 
@@ -173,7 +173,7 @@ def exercises(lesson: Lesson) -> Found:
     if not 3 <= len(calls) <= 5:
         yield None, f"a lesson has 3 to 5 exercises (`q.name.check(...)`), not {len(calls)}."
     try:
-        known = dict(course.lesson(lesson.number or ""))
+        known = dict(items_of(lesson.number or ""))
     except LabError as problem:
         yield None, str(problem)
         return

@@ -125,11 +125,11 @@ def _kernel() -> Check:
 def _servers() -> Check:
     """The course's own Hub, which lessons 03 and 08 start, answers on this machine: no proxy or firewall is between."""
     from labkit.world import services
-    from labkit.world.hub import service as hub
+    from labkit.world.hub.service import local_hub
 
     began = time.monotonic()
     try:
-        service = hub.local_hub()
+        service = local_hub()
         services.leave(service.name)
     except LabError as problem:
         return Check("Servers", "problem", f"{problem} A virus scanner or firewall may block 127.0.0.1.")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.base import assets
 from labkit.base.errors import LabError
 from labkit.models.evaluation import llama
-from labkit.models.finetuning import scoring
+from labkit.models.evaluation.scores import Score, answers, score
 
 if TYPE_CHECKING:
     from labkit.world.services import Service
@@ -149,16 +149,14 @@ def conversation(instruction: str, message: str, shots: Sequence[Row] = (), answ
     return found
 
 
-def evaluate(
-    model: Any, tokenizer: Any, rows: Sequence[Row], instruction: str, *, shots: Sequence[Row] = ()
-) -> scoring.Score:
+def evaluate(model: Any, tokenizer: Any, rows: Sequence[Row], instruction: str, *, shots: Sequence[Row] = ()) -> Score:
     """How many messages a transformers model answers exactly, greedily; spaces around an answer do not count."""
     conversations = [conversation(instruction, row["message"], shots) for row in rows]
     longest = max(len(tokenizer(row["answer"])["input_ids"]) for row in rows) + 2
-    return _score(rows, scoring.answers(model, tokenizer, conversations, new_tokens=longest))
+    return _score(rows, answers(model, tokenizer, conversations, new_tokens=longest))
 
 
-def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> tuple[scoring.Score, float]:
+def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> tuple[Score, float]:
     """The same through a running model server, and the seconds that it took."""
     found, began = [], time.perf_counter()
     for row in rows:
@@ -168,9 +166,7 @@ def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> t
     return _score(rows, found), time.perf_counter() - began
 
 
-def _score(rows: Sequence[Row], found: Sequence[str]) -> scoring.Score:
-    import pandas
-
-    columns = {"asked": [row["message"] for row in rows], "wanted": [row["answer"] for row in rows]}
-    right = [text.strip() == row["answer"] for text, row in zip(found, rows, strict=True)]
-    return scoring.Score(sum(right), len(right), pandas.DataFrame({**columns, "answered": found, "right": right}))
+def _score(rows: Sequence[Row], found: Sequence[str]) -> Score:
+    wanted = [row["answer"] for row in rows]
+    right = [text.strip() == answer for text, answer in zip(found, wanted, strict=True)]
+    return score([row["message"] for row in rows], wanted, found, right)

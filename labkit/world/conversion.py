@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from gguf import GGUFReader
 
-_NAMES = {
-    **{"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj"},
-    **{"attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"},
-    **{"ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"},
-}
-_ENDS = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
+# What transformers calls the parts of a Llama; `gguf` knows llama.cpp's name for each.
+_LAYER = ("input_layernorm", "post_attention_layernorm", *(f"self_attn.{part}_proj" for part in "qkvo"))
+_LAYER += tuple(f"mlp.{part}_proj" for part in ("gate", "up", "down"))
+_OUTSIDE = ("model.embed_tokens", "model.norm", "lm_head")
 # What transformers calls the special tokens, and what a GGUF does.
 _SPECIAL = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
 _CONTROL = 3  # llama.cpp's type of a token that is never text
@@ -84,28 +82,47 @@ def read(file: Path) -> GGUFReader:
 def weights(reader: GGUFReader) -> Iterator[tuple[str, np.ndarray]]:
     """The weights of a Llama model's GGUF in fp32, one after the other, by the names that transformers gives them.
 
-    llama.cpp keeps the rows of queries and keys in another order, for its way to rotate them: they are put back.
     LabError for another architecture. The reader's fields are looked at now, its tensors when each one's turn comes.
     """
     if reader.fields["general.architecture"].contents() != "llama":
         raise LabError(f"{Path(reader.data.filename).name} is not a Llama model: this course reads back only those.")
-    heads = {
-        "attn_q": reader.fields["llama.attention.head_count"].contents(),
-        "attn_k": reader.fields["llama.attention.head_count_kv"].contents(),
-    }
-    return (_weight(tensor, heads) for tensor in reader.tensors)
+    heads = [int(reader.fields[f"llama.attention.head_count{kind}"].contents()) for kind in ("", "_kv")]
+    names = transformers_names(int(reader.fields["llama.block_count"].contents()))
+    return (_weight(tensor, names, *heads) for tensor in reader.tensors)
 
 
-def _weight(tensor: Any, heads: dict[str, int]) -> tuple[str, np.ndarray]:
+def _weight(tensor: Any, names: dict[str, str], heads: int, kv_heads: int) -> tuple[str, np.ndarray]:
     from gguf import quants
 
     values = quants.dequantize(tensor.data, tensor.tensor_type)
-    if not tensor.name.startswith("blk."):
-        return _ENDS.get(tensor.name, "lm_head.weight"), values
-    _, layer, part, kind = tensor.name.split(".")
-    if part in heads:
-        values = values.reshape(heads[part], -1, 2, values.shape[-1]).swapaxes(1, 2).reshape(values.shape)
-    return f"model.layers.{layer}.{_NAMES[part]}.{kind}", values
+    return names.get(tensor.name, tensor.name), rotary_order(tensor.name, values, heads, kv_heads, back=True)
+
+
+def transformers_names(layers: int) -> dict[str, str]:
+    """What transformers calls each tensor of a Llama's GGUF with that many layers.
+
+    >>> transformers_names(30)["blk.3.attn_q.weight"]
+    'model.layers.3.self_attn.q_proj.weight'
+    """
+    from gguf import MODEL_ARCH, get_tensor_name_map
+
+    known = get_tensor_name_map(MODEL_ARCH.LLAMA, layers)
+    theirs = [*_OUTSIDE, *(f"model.layers.{layer}.{part}" for layer in range(layers) for part in _LAYER)]
+    return {f"{known.get_name(name)}.weight": f"{name}.weight" for name in theirs}
+
+
+def rotary_order(name: str, rows: Any, heads: int, kv_heads: int, *, back: bool = False) -> Any:
+    """A tensor of that GGUF name in llama.cpp's order of rows, or from it `back` in transformers'; numpy or torch.
+
+    Only queries and keys differ, (heads x head_dim, hidden). Rotary positions turn pairs of numbers: transformers pairs
+    the first half of a head with the second, llama.cpp each number with its neighbour.
+    """
+    part = name.split(".")[-2]
+    if part not in ("attn_q", "attn_k"):
+        return rows
+    pairs = (-1, 2) if back else (2, -1)
+    split = rows.reshape(heads if part == "attn_q" else kv_heads, *pairs, rows.shape[-1])
+    return split.swapaxes(1, 2).reshape(rows.shape)
 
 
 def _config(fields: dict[str, Any]) -> dict[str, Any]:

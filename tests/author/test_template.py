@@ -14,7 +14,7 @@ from author import template
 from author.template import Source
 from labkit.base import assets
 from labkit.base.errors import LabError
-from labkit.front import lesson_list as listing
+from labkit.front import lesson_list
 
 FORK = Source("open-models-lab", "someone/fork", "spring")
 
@@ -37,7 +37,7 @@ def test_the_readme_leads_to_every_lesson_of_this_repository_and_of_a_fork():
     text = (root / template.README).read_text(encoding="utf-8")
     assert template.pointed(text) == text
     moved = template.pointed(text, FORK)
-    for lesson in listing.lessons():
+    for lesson in lesson_list.lessons():
         assert all(address in text for address in template.addresses(lesson.file))
         assert all(address in moved for address in template.addresses(lesson.file, FORK))
     assert template.source().repository not in "".join(line for line in moved.splitlines() if "colab." in line)

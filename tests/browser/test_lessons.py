@@ -5,7 +5,7 @@ import re
 import pytest
 
 from labkit.base import assets
-from labkit.front import lesson_list as listing
+from labkit.front import lesson_list
 from tests.browser.jupyterlab import jupyterlab, learners_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 ALWAYS = "00"
 NUMBERS = [
     pytest.param(lesson.number, marks=() if lesson.number == ALWAYS else pytest.mark.weekly)
-    for lesson in listing.lessons()
+    for lesson in lesson_list.lessons()
 ]
 
 

@@ -105,9 +105,9 @@ LAB = """
 import sys
 from pathlib import Path
 from labkit import assets
-from labkit.front import commands as work
+from labkit.front import commands
 assets.root = Path.cwd
-sys.exit(work.lab(sys.argv[1:]))
+sys.exit(commands.lab(sys.argv[1:]))
 """
 
 

@@ -55,7 +55,7 @@ class Lesson:
     def _trained(self) -> None:
         import pandas
 
-        from labkit.models import finetuning
+        from labkit.models.evaluation import Score
 
         name, total = self.space["NAME"], len(self.space["judge"])
         folder = Path(name)
@@ -66,9 +66,7 @@ class Lesson:
         (folder / f"{name}-Q8_0.gguf").write_bytes(b"GGUF" + bytes(range(256)) * 40)
         (folder / f"{name}-Q4_K_M.gguf").write_bytes(b"GGUF, not to be sent")
         rows = pandas.DataFrame({"right": [True] * total})
-        scores = {
-            name: finetuning.Score(right * total // of, total, rows) for name, (right, of, _) in self.stored.items()
-        }
+        scores = {name: Score(right * total // of, total, rows) for name, (right, of, _) in self.stored.items()}
         self.space |= {"folder": folder, "scores": scores, "before": scores["instruction"]}
 
 
