@@ -14,7 +14,6 @@ import struct
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,13 +60,13 @@ def convert(gguf: Path, folder: Path) -> str:
     ids = {f"{name}_token_id": token for name, token in special.items()}
     folder.mkdir(parents=True, exist_ok=True)
     tied = not any(tensor.name == "output.weight" for tensor in reader.tensors)
-    _write_json(folder / "config.json", _config(fields) | ids | {"tie_word_embeddings": tied} | _version())
+    _write_json(folder / "config.json", _config(fields) | ids | {"tie_word_embeddings": tied})
     generation = {name: token for name, token in ids.items() if name != "unk_token_id"}
-    _write_json(folder / "generation_config.json", generation | _version())
-    _tokenizer(fields).save(str(folder / "tokenizer.json"), pretty=True)
+    _write_json(folder / "generation_config.json", generation)
+    _write(folder / "tokenizer.json", json.dumps(_tokenizer(fields), indent=2, ensure_ascii=False))
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(fields, special))
     _write(folder / "chat_template.jinja", fields["tokenizer.chat_template"])
-    reader.tensors.sort(key=lambda tensor: _name(tensor.name))
+    reader.tensors.sort(key=lambda tensor: _name(tensor.name))  # in place: `tensors` come in this order, too
     shapes = {_name(tensor.name): [int(size) for size in reversed(tensor.shape)] for tensor in reader.tensors}
     return _save(tensors, shapes, folder / "model.safetensors")
 
@@ -158,32 +157,46 @@ def _config(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tokenizer(fields: dict[str, Any]) -> Any:
-    """The file's byte-level tokenizer: its vocabulary, merges and control tokens."""
-    from tokenizers import AddedToken, Tokenizer
-    from tokenizers.decoders import ByteLevel as Decoder
-    from tokenizers.models import BPE
-    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
-    from tokenizers.processors import TemplateProcessing
-
-    tokens, merges = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.merges"]
-    tokenizer = Tokenizer(
-        BPE(
-            vocab={token: number for number, token in enumerate(tokens)},
-            merges=[tuple(merge.split(" ")) for merge in merges],
-            continuing_subword_prefix="",
-            end_of_word_suffix="",
-        )
-    )
+def _tokenizer(fields: dict[str, Any]) -> dict[str, Any]:
+    """The file's byte-level tokenizer as the library `tokenizers` saves one: vocabulary, merges, control tokens."""
+    tokens, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
+    options = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    first, second = ({"Sequence": {"id": name, "type_id": number}} for number, name in enumerate("AB"))
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
     # A GGUF names its pre-tokenizer ("smollm") without describing it. SmolLM2 splits numbers into single digits first,
     # as llama.cpp's own reading of the same file does.
-    tokenizer.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = Decoder()
-    tokenizer.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1", special_tokens=[])
-    kinds = fields["tokenizer.ggml.token_type"]
-    control = [token for token, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
-    return tokenizer
+    splitting = [{"type": "Digits", "individual_digits": True}, byte_level | {"add_prefix_space": False}]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": number, "content": token, **options}
+            for number, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
+            if kind == _CONTROL
+        ],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": splitting},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [first],
+            "pair": [first, second],
+            "special_tokens": {},
+        },
+        "decoder": byte_level,
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "",
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {token: number for number, token in enumerate(tokens)},
+            "merges": [merge.split(" ") for merge in fields["tokenizer.ggml.merges"]],
+        },
+    }
 
 
 def _tokenizer_config(fields: dict[str, Any], special: dict[str, int]) -> dict[str, Any]:
@@ -197,12 +210,8 @@ def _tokenizer_config(fields: dict[str, Any], special: dict[str, int]) -> dict[s
     }
 
 
-def _version() -> dict[str, str]:
-    return {"transformers_version": metadata.version("transformers")}
-
-
 def _write_json(file: Path, content: dict[str, Any]) -> None:
-    """As `save_pretrained` writes it, to the byte."""
+    """As `save_pretrained` writes it, to the byte, but for its version of transformers, which nothing reads."""
     _write(file, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
