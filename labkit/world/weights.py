@@ -218,12 +218,11 @@ def _convert(gguf: Path, folder: Path, entry: catalogue.Entry, *, quiet: bool) -
             raise LabError(
                 f"{entry.title} could not be converted ({last}): nothing was lost, run the same command again."
             )
-        weights = part / "model.safetensors"
         record = {
             "conversion": CONVERSION,
             "gguf_sha256": entry.value("embedded_gguf_sha256"),
-            "weights_sha256": cache.sha256(weights),
-            "weights_bytes": weights.stat().st_size,
+            "weights_sha256": run.stdout.strip(),
+            "weights_bytes": (part / "model.safetensors").stat().st_size,
         }
         (part / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
