@@ -122,7 +122,7 @@ def _weight(tensor: Any, names: dict[str, str], heads: int, kv_heads: int) -> tu
     from gguf import quants
 
     values = quants.dequantize(tensor.data, tensor.tensor_type)
-    return names[tensor.name], rotary_order(tensor.name, values, heads, kv_heads, back=True)
+    return names.get(tensor.name, tensor.name), rotary_order(tensor.name, values, heads, kv_heads, back=True)
 
 
 def transformers_names(layers: int) -> dict[str, str]:
