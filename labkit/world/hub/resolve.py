@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from labkit.world.hub.access import repo, require_access
-from labkit.world.hub.answers import Refused
 from labkit.world.hub.files import File
+from labkit.world.services.refusals import Refused
 
 CHUNK = 1 << 20
 _MOST_HEADER = 200_000  # of weights that are not here, as many bytes as a header may have can be read
@@ -32,7 +32,7 @@ async def resolve(request: Request) -> Response:
         require_access(request, found)
     file = found.files.get(path)
     if file is None:
-        raise Refused(404, "EntryNotFound", f"{found.id} has no file {path}.")
+        raise Refused(404, f"{found.id} has no file {path}.", error_code="EntryNotFound")
     headers = {
         "ETag": f'"{file.digest}"',
         "X-Repo-Commit": found.sha,
@@ -49,7 +49,7 @@ async def resolve(request: Request) -> Response:
     start, end = _range(wanted, file.size)
     there = file.size if file.on_disk else len(file.content)
     if end > there and not (start < there and end - start <= _MOST_HEADER and wanted):
-        raise Refused(403, "", f"The course's Hub has the header of {path} alone: there are no weights to download.")
+        raise Refused(403, f"The course's Hub has the header of {path} alone: there are no weights to download.")
     end = min(end, there)
     if wanted:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
@@ -72,13 +72,13 @@ def _range(header: str | None, size: int) -> tuple[int, int]:
         return 0, size
     match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
     if not match or not any(match.groups()):
-        raise Refused(416, "", f"This range cannot be served: {header[:50]}.")
+        raise Refused(416, f"This range cannot be served: {header[:50]}.")
     first, last = match.groups()
     if not first:
         return max(0, size - int(last)), size
     start, end = int(first), min(size, int(last) + 1) if last else size
     if start >= size or end <= start:
-        raise Refused(416, "", f"The file has {size:,} bytes, and the range {header[:50]} is outside.")
+        raise Refused(416, f"The file has {size:,} bytes, and the range {header[:50]} is outside.")
     return start, end
 
 
