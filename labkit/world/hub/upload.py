@@ -278,6 +278,7 @@ def _change(key: Any, value: dict[str, Any], scratch: Scratch) -> tuple[str, str
             raise Refused(400, f"The content of {path} is not base64.") from None
         if path == "README.md":
             _require_card(content)
+        scratch.require_room(len(content))
         return "add", path, scratch.put(content)
     if key == "lfsFile":
         oid = str(value.get("oid"))

@@ -48,7 +48,6 @@ def send(address: str, raw: bytes) -> bytes:
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         try:
             connection.sendall(raw)
-            connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 answer += piece
         except TimeoutError:
@@ -152,11 +151,12 @@ def test_commits_that_make_no_sense_change_nothing(address, line):
 
 
 @pytest.mark.parametrize(
-    "wanted", ["bytes=5-2", "bytes=-", "bytes=99999999999-", "lines=1-2", "bytes=0-1,3-4", "bytes=" + "9" * 5000]
+    "wanted", ["bytes=5-2", "bytes=-", "bytes=99999999999-", "lines=1-2", "bytes=" + "9" * 5000, "bytes=a-b"]
 )
 def test_ranges_that_cannot_be(address, wanted):
-    status, _ = get(address, f"/{MODEL}/resolve/main/config.json", f"Range: {wanted}")
-    assert status == 416
+    assert get(address, f"/{MODEL}/resolve/main/config.json", f"Range: {wanted}")[0] in (400, 416)
+    weights = "/mistralai/Mixtral-8x7B-v0.1/resolve/main/model-00001-of-00010.safetensors"
+    assert get(address, weights, f"Range: {wanted}")[0] == 403
 
 
 def test_half_a_request_is_not_waited_for(address):
