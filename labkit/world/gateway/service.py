@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 import sys
-import threading
 import time
 from typing import Any
 
@@ -20,6 +19,7 @@ from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.gateway.guard import NOT_A_PROVIDER
+from labkit.world.services import http_server
 from labkit.world.services.host import host, new_key
 from labkit.world.services.terminal import stay
 
@@ -62,28 +62,23 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     key = new_key()
     try:
-        port = _serve("127.0.0.1", options.port, options.endpoint, key=key).getsockname()[1]
+        url = _serve("127.0.0.1", options.port, options.endpoint, key=key)
     except LabError as problem:
         print(f"labkit: {problem}", file=sys.stderr)
         return 1
-    host(options.service, f"http://127.0.0.1:{port}", key, linger=options.linger)
+    host(options.service, url, key, linger=options.linger)
     os._exit(0)
 
 
-def _serve(address: str, port: int, endpoint: str | None, **access: Any) -> socket.socket:
-    """Serve in a thread, as long as the process lives; the listening socket."""
-    import uvicorn
-
+def _serve(address: str, port: int, endpoint: str | None, **access: Any) -> str:
+    """Serve in a thread, as long as the process lives; the URL."""
     from labkit.world.gateway import upstream as upstreams
     from labkit.world.gateway.api import application
 
     listener = processes.listen(port, address)
     key = os.environ.get("LABKIT_ENDPOINT_KEY", "")
     upstream = upstreams.endpoint(endpoint, key) if endpoint else upstreams.ours()
-    app = application(upstream, **access)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off"))
-    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
-    return listener
+    return http_server.start(application(upstream, **access), listener)
 
 
 def gateway(argv: list[str]) -> int:
@@ -112,7 +107,7 @@ def _class(port: int, token: str | None) -> int:
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise LabError(f"The class token needs at least {_SHORTEST_TOKEN} plain characters without spaces.")
     endpoint = _destination().get("endpoint")
-    port = _serve("0.0.0.0", port, endpoint, key=token, class_token=True).getsockname()[1]
+    port = _serve("0.0.0.0", port, endpoint, key=token, class_token=True).rpartition(":")[2]
     print(f"""http://{_own_address()}:{port}
 Everybody in this network who has the class token may use it. Learners set, before they start the course:
   LABKIT_ENDPOINT=http://{_own_address()}:{port}

@@ -9,21 +9,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
-from typing import TYPE_CHECKING, Any
 
 from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.hub.repos import NOT_THE_HUB
+from labkit.world.services import http_server
 from labkit.world.services.host import host, new_key
 from labkit.world.services.terminal import stay
 
-if TYPE_CHECKING:
-    import uvicorn
-
 TOKEN = "hf_course_learner"
-_PATIENCE_S = 30.0  # how long a client may take to say what it wants
 
 
 def local_hub(*, port: int = 0) -> services.Service:
@@ -55,45 +50,6 @@ def _command() -> list[str]:
 services.register("hub", _command, environment=_environment)
 
 
-def server(app: Any, *, patience: float = _PATIENCE_S) -> uvicorn.Server:
-    """The HTTP server of the Hub: no header over 64 KB, and no connection that stays silent in mid-request.
-
-    `patience` is how many seconds a request's head may take in all, and how long its body may pause.
-    """
-    import uvicorn
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    class Impatient(H11Protocol):
-        """uvicorn itself waits for ever, on a first request and on all that follow on the same connection."""
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self.since = self.loop.time()
-            self.watch()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:  # a head is there, or more of a body
-                self.since = self.loop.time()
-
-        def on_response_complete(self) -> None:
-            self.since = self.loop.time()
-            super().on_response_complete()
-
-        def watch(self) -> None:
-            if self.transport.is_closing():
-                return
-            for_them = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
-            left = patience - (self.loop.time() - self.since)
-            if for_them and left <= 0:
-                self.transport.close()
-            else:
-                self.loop.call_later(left if for_them else patience, self.watch)
-
-    limits = {"h11_max_incomplete_event_size": 64 * 1024, "lifespan": "off"}
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", http=Impatient, **limits))
-
-
 def main(argv: list[str]) -> int:
     """The process of the service: serve until nobody uses it."""
     from labkit.world import weights
@@ -111,9 +67,9 @@ def main(argv: list[str]) -> int:
     except LabError as problem:
         print(f"labkit: {problem}", file=sys.stderr)
         return 1
-    threading.Thread(target=server(app).run, kwargs={"sockets": [listener]}, daemon=True).start()
+    url = http_server.start(app, listener)
     # The key is for services that want one; this Hub knows users by the course's tokens, as the real one does.
-    host(options.service, f"http://127.0.0.1:{listener.getsockname()[1]}", new_key(), linger=options.linger)
+    host(options.service, url, new_key(), linger=options.linger)
     os._exit(0)
 
 
