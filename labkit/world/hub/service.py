@@ -7,29 +7,26 @@ Knows how to run it. What it answers is in `hub.api`; what is in it, in `hub.rep
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from labkit.base import processes
-from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.hub.repos import NOT_THE_HUB
-from labkit.world.services import http_server
-from labkit.world.services.host import host, new_key
+from labkit.world.services import host, http_server
 from labkit.world.services.terminal import stay
 
 TOKEN = "hf_course_learner"
 
 
 def local_hub(*, port: int = 0) -> services.Service:
-    """The running Hub, started if needed. `.environment()` has what sends the client there: set it before any import.
+    """The running Hub, started if needed. `environment()` has what sends the client there: set it before any import.
 
     Raises LabError when it cannot start, or `port` is taken.
     """
-    return services.join("hub", port=port)
+    return services.join(HUB, port=port)
 
 
-def _environment(service: services.Service) -> dict[str, str]:
+def environment(service: services.Service) -> dict[str, str]:
     """Its own HF_HOME, since the client's cache does not know one Hub from another, and a token that is nobody's."""
     from labkit.base import cache, network
 
@@ -47,30 +44,22 @@ def _command() -> list[str]:
     return [sys.executable, "-m", "labkit.world.hub.service"]
 
 
-services.register("hub", _command, environment=_environment)
+HUB = services.Kind("hub", _command)
 
 
 def main(argv: list[str]) -> int:
-    """The process of the service: serve until nobody uses it."""
+    """The process of the service."""
+    return host.main(argv, argparse.ArgumentParser(prog="python -m labkit.world.hub.service"), _serve)
+
+
+def _serve(options: argparse.Namespace, key: str) -> tuple[str, None]:
+    """The key is for services that want one; this Hub knows users by the course's tokens, as the real one does."""
     from labkit.world import weights
     from labkit.world.hub.api import application
     from labkit.world.hub.repos import repositories
 
-    parser = argparse.ArgumentParser(prog="python -m labkit.world.hub.service", description=__doc__.splitlines()[0])
-    parser.add_argument("--service", required=True, help="the name of the service")
-    parser.add_argument("--port", type=int, default=0, help="default: any free one")
-    parser.add_argument("--linger", type=float, default=services.LINGER_S, help="seconds to wait for a next user")
-    options = parser.parse_args(argv)
-    try:
-        app = application(repositories(weights.ensure(quiet=True)))
-        listener = processes.listen(options.port)
-    except LabError as problem:
-        print(f"labkit: {problem}", file=sys.stderr)
-        return 1
-    url = http_server.start(app, listener)
-    # The key is for services that want one; this Hub knows users by the course's tokens, as the real one does.
-    host(options.service, url, new_key(), linger=options.linger)
-    os._exit(0)
+    app = application(repositories(weights.ensure(quiet=True)))
+    return http_server.start(app, processes.listen(options.port)), None
 
 
 def hub(argv: list[str]) -> int:
@@ -78,7 +67,7 @@ def hub(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="labkit hub", description="A small Hub on this machine.")
     parser.add_argument("--port", type=int, default=0, help="use this port (default: any free one)")
     service = local_hub(port=parser.parse_args(argv).port)
-    settings = [f"  export {name}={value}" for name, value in service.environment().items()]
+    settings = [f"  export {name}={value}" for name, value in environment(service).items()]
     greeting = "\n".join([service.url, *settings, f"{NOT_THE_HUB}. Ctrl-C ends this."])
     return stay(service, greeting, called="Hub", ended="The local Hub has ended: run `python lab.py hub` again.")
 

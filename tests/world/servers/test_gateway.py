@@ -281,7 +281,7 @@ def test_an_endpoint_must_be_a_url(url, monkeypatch):
 
 
 def test_it_ends_after_its_last_user_and_takes_its_model_server_along(own_course_cache):
-    service = services.join("gateway", linger=0.2)
+    service = services.join(gateway.GATEWAY, linger=0.2)
     assert ask(service.url, CHAT, chat_body(), key=service.key)[0] == 200
     server = next(services.running(name) for name in services.records.instances() if name.startswith("model-"))
     assert services.users(server.name) == [service.pid]

@@ -113,7 +113,7 @@ def test_many_silent_connections_keep_nobody_out(address):
 
 def test_the_gateway_stands_behind_these_limits():
     """It is what a whole network can reach."""
-    url = gateway._serve("127.0.0.1", 0, "http://127.0.0.1:9", key="class-token", class_token=True)
+    url = gateway._serve(0, "http://127.0.0.1:9", key="class-token", class_token=True)
     address = ("127.0.0.1", int(url.rpartition(":")[2]))
     first = connect(address)
     silent = [connect(address) for _ in range(http_server.MOST_SILENT + 1)]

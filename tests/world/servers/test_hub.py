@@ -326,12 +326,12 @@ print(constants.ENDPOINT, HfApi().whoami()["name"], len(list(HfApi().list_models
 
 def test_the_service_sends_an_unmodified_client_there(course_cache):
     service = hub.local_hub()
-    environment = {**os.environ, **service.environment(), "HF_TOKEN": hub.TOKEN}
-    run = subprocess.run([sys.executable, "-c", CLIENT], capture_output=True, text=True, env=environment, timeout=60)
+    variables = {**os.environ, **hub.environment(service), "HF_TOKEN": hub.TOKEN}
+    run = subprocess.run([sys.executable, "-c", CLIENT], capture_output=True, text=True, env=variables, timeout=60)
     meta = sum(entry.repo_id.startswith("meta-llama/") for entry in catalogue.all())
     assert run.stdout.split() == [service.url, "learner", str(meta)], run.stderr
     assert hub.local_hub().pid == service.pid
-    assert Path(service.environment()["HF_HOME"]).is_relative_to(os.environ["LABKIT_CACHE"])
+    assert Path(hub.environment(service)["HF_HOME"]).is_relative_to(os.environ["LABKIT_CACHE"])
 
 
 def test_the_command_shows_how_and_ends_with_its_reader(course_cache):
