@@ -198,7 +198,7 @@ def _ensure_torchao(*, skip: bool) -> None:
 
     if not skip:
         with contextlib.suppress(LabError):
-            methods.fetch_torchao(quiet=True)
+            methods.fetch_torchao()
 
 
 def _ensure_colab(*, required: bool) -> None:

@@ -14,14 +14,13 @@ import json
 import os
 import platform
 import runpy
-import subprocess
 import sys
 import tempfile
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from labkit.base import assets, cache, network
+from labkit.base import assets, cache, network, pip
 from labkit.base.errors import LabError
 from labkit.facts import catalogue
 from labkit.world import weights
@@ -146,7 +145,7 @@ def _resolved(wanted: list[str], folder: Path, system: str, python: str) -> list
         raise LabError(f"Resolving for another system is uv's work, and {reason}: fetch without --for.") from None
     if importlib.util.find_spec("uv") is None:
         print("Installing uv, which can resolve for other systems", flush=True)
-        _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", _uv()])
+        _run([*pip.PIP, "install", "--quiet", "--disable-pip-version-check", _uv()])
     command = [sys.executable, "-m", "uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"]
     command += ["--python-platform", system, "--python-version", python, "--only-binary", ":all:"]
     command += ["--find-links", str(folder), *options, *_cpu_index(wanted)]
@@ -155,7 +154,7 @@ def _resolved(wanted: list[str], folder: Path, system: str, python: str) -> list
 
 def _download(folder: Path, wanted: list[str], system: str | None, python: str | None) -> None:
     """One call of pip, into a folder of its own; what is there already is used and not fetched again."""
-    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--prefer-binary"]
+    command = [*pip.PIP, "download", "--disable-pip-version-check", "--prefer-binary"]
     command += ["--find-links", folder.as_uri(), "--retries", "2", *_cpu_index(wanted)]
     if system:
         command += ["--no-deps", "--only-binary=:all:", "--python-version", python or "", "--implementation", "cp"]
@@ -170,22 +169,13 @@ def _download(folder: Path, wanted: list[str], system: str | None, python: str |
 
 
 def _run(command: list[str], text: str = "", *, show: bool = False, environment: dict[str, str] | None = None) -> str:
-    """What a command prints. Its progress is shown on request; its last word of complaint becomes a LabError."""
-    output = None if show else subprocess.PIPE
+    """What a command prints; its progress is shown on request."""
     variables = {**(environment or os.environ), "MACOSX_DEPLOYMENT_TARGET": MACOS}  # read by uv, and for macOS only
-    run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True, env=variables)
-    if run.returncode == 0:
-        return run.stdout or ""
-    lines = [line.strip(" ×╰─▶│") for line in run.stderr.splitlines() if line.strip()]
-    last = next(
-        (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no reason given"
-    )
-    reached = "No solution found" in run.stderr and "onnect" not in run.stderr
-    cure = "leave this system or Python out" if reached else "check the connection"
-    raise LabError(
-        f"Fetching stopped ({last.removeprefix('ERROR: ')}): {cure}, then run the same command again; "
-        "what is there is kept."
-    )
+    cure = "check the connection"
+    if "--python-platform" in command:
+        cure += ", or leave this system or Python out"
+    cure += ", then run the same command again; what is there is kept"
+    return pip.run(command, failed="Fetching stopped", cure=cure, text=text, show=show, environment=variables)
 
 
 def _check_model(folder: Path) -> None:

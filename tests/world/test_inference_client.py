@@ -29,8 +29,8 @@ from labkit.world.gateway.api import application
 from labkit.world.gateway.service import inference_gateway as real_gateway  # `world` puts another in its place
 from labkit.world.hub import api, repos
 from labkit.world.model_server.service import model_server
-from tests.world.servers.gateway_helpers import KEY, MODEL, busy, served
-from tests.world.servers.service_helpers import kill, wait_until
+from tests.world.servers.gateway_helpers import KEY, MODEL, busy
+from tests.world.servers.service_helpers import kill, serving, wait_until
 
 HTTPX = sys.modules[type(huggingface_hub.get_session()).__module__.split(".")[0]]  # httpx2, or httpx before 2.0
 # huggingface_hub 1.27 lets httpx's own exception through.
@@ -54,7 +54,7 @@ def world(_cache_with_model):
         patch.setenv("LABKIT_CACHE", str(_cache_with_model))
         upstream = gateway_upstream.ours()
         hub = api.application(repos.repositories(weights.ensure(quiet=True)))
-        with served(hub) as hub_url, served(application(upstream, key=KEY)) as url:
+        with serving(hub) as hub_url, serving(application(upstream, key=KEY)) as url:
             gateway = services.Service("gateway-test", url, KEY, os.getpid())
             patch.setenv("HF_TOKEN", "hf_course_learner")
             patch.setenv("HF_ENDPOINT", hub_url)
@@ -297,7 +297,7 @@ def test_a_killed_model_server_is_said_to_all_thirty_and_replaced(course_cache):
 
 def test_a_full_queue_is_a_503_that_says_when_to_come_again(course_cache, monkeypatch):
     crowded = gateway_upstream.ours(waiting=0)  # the same model server, and no place to wait
-    with served(application(crowded, key=KEY)) as url:
+    with serving(application(crowded, key=KEY)) as url:
         monkeypatch.setattr(inference_client, "_gateway", services.Service("crowded", url, KEY, os.getpid()))
         monkeypatch.setattr("labkit.world.gateway.service.inference_gateway", lambda: inference_client._gateway)
         found = all_together(counting, 16)

@@ -11,8 +11,8 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from labkit.world.gateway.requests import Refused
 from labkit.world.services import providers
+from labkit.world.services.refusals import Refused
 
 DONE = b"data: [DONE]\n\n"
 _CALL = re.compile(r"\s*<tool_call>\s*(\{.*\})\s*(</tool_call>)?\s*", re.DOTALL)

@@ -9,22 +9,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from starlette.exceptions import HTTPException
-
 from labkit.world.services import providers
+from labkit.world.services.refusals import Refused
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 # What text-generation servers take and llama.cpp does not: asked for, it is refused rather than left out.
 _NOT_HERE = ("adapter_id", "best_of", "decoder_input_details", "grammar", "top_n_tokens", "truncate", "watermark")
 _SAMPLING = ("frequency_penalty", "seed", "stop", "temperature", "top_k", "top_p", "typical_p")
-
-
-class Refused(HTTPException):
-    """An answer that is an error: status, a sentence, headers, and what else the body says."""
-
-    def __init__(self, status: int, sentence: str, *, retry_after: int | None = None, **more: Any) -> None:
-        super().__init__(status, sentence, {"Retry-After": str(retry_after)} if retry_after is not None else None)
-        self.more = more
 
 
 def require_course_model(name: Any) -> None:
