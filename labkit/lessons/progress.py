@@ -16,7 +16,7 @@ from typing import Any
 from labkit.base import cache
 from labkit.base.errors import LabError
 
-VERSION = 1
+VERSION = 2  # in version 1 the capstone, now 09, was lesson 08
 _RANK = {"wrong": 1, "error": 1, "correct": 2}
 _session: dict[str, str] = {}  # the best status of each item tried in this process
 
@@ -81,9 +81,9 @@ def load() -> dict[str, Any]:
         if isinstance(version, int) and version > VERSION:
             raise LabError(f"{file()} was written by a newer version of the course: update the course to use it.")
         _check(data)
+        return _renumbered(data)
     except (ValueError, KeyError, TypeError, AttributeError):
         return _set_aside(empty)
-    return data
 
 
 def merge(other: dict[str, Any]) -> int:
@@ -95,6 +95,7 @@ def merge(other: dict[str, Any]) -> int:
         if other["version"] > VERSION:
             raise LabError("That progress was written by a newer version of the course: update the course to use it.")
         _check(other)
+        other = _renumbered(other)
     except (KeyError, TypeError, AttributeError):
         raise LabError(f"That {_FOREIGN}") from None
     with _locked():
@@ -171,6 +172,21 @@ def _check(data: dict[str, Any]) -> None:
         _RANK[known["status"]], known["attempts"] + 0, known["last"] + ""
     for known in data["lessons"].values():
         known["minutes"] + 0.0, known["finished"] + ""
+
+
+def _renumbered(data: dict[str, Any]) -> dict[str, Any]:
+    """A record of an earlier version with today's numbers."""
+    if data["version"] == VERSION:
+        return data
+
+    def now(number: str) -> str:
+        return f"09{number[2:]}" if number[:2] == "08" else number
+
+    return {
+        "version": VERSION,
+        "items": {now(item): known for item, known in data["items"].items()},
+        "lessons": {now(lesson): known for lesson, known in data["lessons"].items()},
+    }
 
 
 def _set_aside(empty: dict[str, Any]) -> dict[str, Any]:
