@@ -186,10 +186,12 @@ def _require_packages(*names: str) -> None:
 
 
 def _ensure_model() -> None:
-    """Kernels run without network, so the model has to be there before."""
+    """Kernels run without network, so the models have to be there before."""
+    from labkit.facts import catalogue
     from labkit.world import weights
 
-    weights.ensure()
+    for name in (catalogue.DEFAULT, catalogue.EMBEDDER):
+        weights.ensure(name)
 
 
 def _ensure_torchao(*, skip: bool) -> None:

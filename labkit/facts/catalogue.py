@@ -1,4 +1,5 @@
 """The models that the course speaks of: one TOML file each in `assets/catalogue`, each fact with a source and a date.
+Models that write are listed; one that turns texts into vectors lies in `embedding/`, and is found by its name.
 Statements about several of them, about vendors and benchmarks are in `assets/facts.toml`.
 
 Knows what was published, where it was read, when, and whether that could be confirmed. Knows nothing of the Hub's
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas
 
 DEFAULT = "smollm2-135m-instruct"
+EMBEDDER = "all-minilm-l6-v2"
 
 _SHAPE = {field.name: field.default is MISSING for field in fields(memory.Shape)}
 _REQUIRED = (
@@ -144,10 +146,10 @@ def get(name: str) -> Entry:
     Raises LabError with the nearest names when there is none.
     """
     wanted = name.strip().lower()
-    if wanted in _files():
+    if wanted in _files() or wanted in _embedders():
         return _entry(wanted)
     if "/" in wanted:
-        for entry in all():
+        for entry in (*all(), *map(_entry, _embedders())):
             if entry.repo_id.lower() == wanted:
                 return entry
     known = (
@@ -161,7 +163,7 @@ def get(name: str) -> Entry:
 
 
 def all() -> list[Entry]:
-    """Every model, in the order of `names()`."""
+    """Every model that writes, in the order of `names()`."""
     return [_entry(name) for name in names()]
 
 
@@ -171,8 +173,13 @@ def _files() -> dict[str, Path]:
 
 
 @functools.cache
+def _embedders() -> dict[str, Path]:
+    return {file.stem: file for file in assets.path("catalogue", "embedding").glob("*.toml")}
+
+
+@functools.cache
 def _entry(name: str) -> Entry:
-    return load(_files()[name])
+    return load((_files() | _embedders())[name])
 
 
 @functools.cache
@@ -218,7 +225,7 @@ def load(file: Path) -> Entry:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise LabError(f"The catalogue file {file.name} is not valid TOML: {problem}.") from None
     facts = {key: _fact(file, key, table) for key, table in tables.items()}
-    required = _REQUIRED if "config" in facts else (*_REQUIRED, *_OF_SHAPE)
+    required = _REQUIRED if {"config", "dimensions"} & facts.keys() else (*_REQUIRED, *_OF_SHAPE)
     for key in required:
         if key not in facts:
             raise LabError(f"The catalogue file {file.name} has no {key!r}: every model needs {', '.join(required)}.")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
+from labkit.facts import catalogue
 
 FIRST = "00_start_here.ipynb"
 _RECORD = ".labkit.json"
@@ -121,6 +122,11 @@ def _prepare() -> None:
     from labkit.world import weights
 
     weights.ensure()
+    if "PIP_NO_INDEX" in os.environ:  # a folder is here today, and may be gone when a lesson asks for the second model
+        try:
+            weights.ensure(catalogue.EMBEDDER)
+        except LabError as problem:
+            print(f"Without {catalogue.get(catalogue.EMBEDDER).title} lesson 08 cannot run. {problem}")
     blocking = [check for check in doctor.checks(network=False) if check.status == "problem"]
     for check in blocking:
         print(f"{check.name}: {check.message}")

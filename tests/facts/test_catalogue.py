@@ -16,7 +16,8 @@ from labkit.facts import catalogue, memory
 from tests.rows import every
 
 ENTRIES = catalogue.all()
-FACTS = [(f"{entry.name}:{key}", fact) for entry in ENTRIES for key, fact in entry.facts.items()]
+ALL = [*ENTRIES, catalogue.get(catalogue.EMBEDDER)]
+FACTS = [(f"{entry.name}:{key}", fact) for entry in ALL for key, fact in entry.facts.items()]
 each_model = every(ENTRIES, lambda entry: entry.name)
 
 GOOD = (assets.path("catalogue") / "mistral-7b.toml").read_text(encoding="utf-8")

@@ -72,6 +72,21 @@ def test_a_newer_file_is_refused_and_left_alone():
     assert progress.file().read_text(encoding="utf-8") == newer
 
 
+def test_a_record_from_before_the_lesson_on_retrieval_is_shown_at_the_capstones_new_number(tmp_path):
+    """It is read, merged and kept; what is written from then on has today's numbers."""
+    known = {"status": "correct", "attempts": 2, "last": "2026-11-01"}
+    lesson = {"minutes": 80.0, "finished": "2026-11-01"}
+    earlier = json.dumps({"version": 1, "items": {"08.1": known, "05.1": known}, "lessons": {"08": lesson}})
+    progress.file().write_text(earlier, encoding="utf-8")
+    (tmp_path / "earlier.json").write_text(earlier, encoding="utf-8")
+    assert progress_report.summary()["09"]["correct"] == 1
+    progress.record("05.2", "correct")
+    for _ in range(2):
+        assert sorted(progress.load()["items"]) == ["05.1", "05.2", "09.1"]
+        assert progress.load()["lessons"] == {"09": lesson}
+        progress.merge_file(tmp_path / "earlier.json")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_kill_in_the_middle_leaves_a_readable_file():

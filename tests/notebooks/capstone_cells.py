@@ -1,4 +1,4 @@
-"""The cells of lesson 08 from the card on, run as they are.
+"""The cells of lesson 09 from the card on, run as they are.
 
 Small files stand in the place of the trained weights, and the scores of the stored lesson in the place of new ones.
 
@@ -33,7 +33,7 @@ class Lesson:
         from labkit.facts import catalogue
 
         os.chdir(folder)
-        notebook = nbformat.read(assets.notebook_dir() / "08_capstone.ipynb", 4)
+        notebook = nbformat.read(assets.notebook_dir() / "09_capstone.ipynb", 4)
         self.cells = {cell.id: cell.source for cell in notebook.cells}
         self.cells["project"] += f"\n{project}\nrows = project.read(FILE)"
         (shown,) = next(cell.outputs for cell in notebook.cells if cell.id == "compare")
