@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from labkit.world.gateway import answers, requests
+from labkit.world.gateway import answers, requests, thinking
 from labkit.world.gateway.guard import NOT_A_PROVIDER, Guard
 from labkit.world.gateway.upstream import Upstream, refusal
 from labkit.world.services import providers
@@ -94,14 +94,17 @@ async def _body(request: Request) -> tuple[Upstream, dict[str, Any]]:
 async def _chat(request: Request) -> Response:
     upstream, body = await _body(request)
     body = requests.chat(body)
-    if not upstream.is_ours or not (body.get("tools") or body.get("n", 1) > 1 or _has_calls(body)):
+    thoughts = thinking.effort(body) if upstream.is_ours else 0
+    if not upstream.is_ours or not (thoughts or body.get("tools") or body.get("n", 1) > 1 or _has_calls(body)):
         return await _relayed(upstream, CHAT, body)
-    forced = bool(requests.forced_tools(body))
     asked = requests.with_tools(body) | {"stream": False}
     asked.pop("stream_options", None)
-    answer = answers.joined(await _several(upstream, asked, asked.pop("n", 1)))
+    if thoughts:
+        answer = await thinking.thought(lambda one: _whole(upstream, CHAT, one), asked, thoughts)
+    else:
+        answer = answers.joined(await _several(upstream, asked, asked.pop("n", 1)))
     if body.get("tools"):
-        answer = answers.with_call(answer, forced=forced)
+        answer = answers.with_call(answer, forced=bool(requests.forced_tools(body)))
     if not body.get("stream"):
         return JSONResponse(answer)
     usage = bool((body.get("stream_options") or {}).get("include_usage"))
