@@ -52,7 +52,7 @@ def gather(folder: Path, *, teacher: bool = False) -> None:
 def lesson_page(notebook: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """A lesson as its page shows it, and the names of the widgets that are alive on it.
 
-    Badges become words, since their pictures would come from the web; widgets become what the page can do of them.
+    Badges become words, as links on a page are; widgets become what the page can do of them.
     """
     alive = set()
     for cell in notebook["cells"]:

@@ -16,13 +16,14 @@ from labkit.lessons import course, exercises, progress
 
 
 def summary() -> dict[str, dict[str, int]]:
-    """For each lesson how many exercises there are, were tried, and are correct."""
+    """For each lesson how many exercises there are, were tried, are correct, and are open answers, written."""
     items = progress.load()["items"]
     found = {}
     for lesson in course.LESSONS:
         numbers = [exercise.number for _, exercise in exercises.lesson(lesson)]
         statuses = [items[item]["status"] for item in numbers if item in items]
-        found[lesson] = {"exercises": len(numbers), "tried": len(statuses), "correct": statuses.count("correct")}
+        found[lesson] = {"exercises": len(numbers), "tried": len(statuses)}
+        found[lesson] |= {status: statuses.count(status) for status in ("correct", "written")}
     return found
 
 
@@ -49,8 +50,11 @@ def show(argv: list[str]) -> int:
         print(f"{options.csv} has {count} exercises.")
     else:
         for lesson, count in summary().items():
-            bar = "#" * count["correct"] + "." * (count["exercises"] - count["correct"])
-            print(f"lesson {lesson}  {bar}  {count['correct']} of {count['exercises']} correct, {count['tried']} tried")
+            done = count["correct"] + count["written"]
+            bar = "#" * done + "." * (count["exercises"] - done)
+            written = f"{count['written']} written, " if count["written"] else ""
+            said = f"{count['correct']} of {count['exercises']} correct, {written}{count['tried']} tried"
+            print(f"lesson {lesson}  {bar}  {said}")
     return 0
 
 

@@ -17,7 +17,7 @@ from labkit.base import cache
 from labkit.base.errors import LabError
 
 VERSION = 2  # in version 1 the capstone, now 09, was lesson 08
-_RANK = {"wrong": 1, "error": 1, "correct": 2}
+_RANK = {"wrong": 1, "error": 1, "correct": 2, "written": 2}  # written: an open answer, which no program can grade
 # The form of the record: for each exercise, and for each lesson.
 _FORM: dict[str, dict[str, Any]] = {
     "items": {"status": str, "attempts": int, "last": str},
@@ -53,7 +53,8 @@ def finish(lesson: str, *, seconds: float) -> str:
     Running a lesson without trying one exercise is reading, not progress: it is not written down.
     """
     tried = {item: status for item, status in _session.items() if item.startswith(f"{lesson}.")}
-    done = sum(status == "correct" for status in tried.values())
+    graded = [status for status in tried.values() if status != "written"]
+    written = len(tried) - len(graded)
     if not tried:
         return f"Lesson {lesson} is over. No exercise was tried this time; your progress is as it was."
     with _locked():
@@ -63,7 +64,9 @@ def finish(lesson: str, *, seconds: float) -> str:
         data["lessons"][lesson] = {"minutes": minutes, "finished": datetime.date.today().isoformat()}
         _write(data)
     return (
-        f"Lesson {lesson} is over: {done} of the {len(tried)} exercises that you tried are correct. Progress is saved."
+        f"Lesson {lesson} is over: {graded.count('correct')} of the {len(graded)} exercises that you tried are correct"
+        + (f", and {written} open answer{'s' * (written > 1)} written. " if written else ". ")
+        + "Progress is saved."
         + (f"\n{_KEEP}" if _on_colab() else "")
     )
 

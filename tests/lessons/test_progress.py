@@ -37,10 +37,13 @@ def test_finish_says_how_it_went_and_adds_up_the_minutes():
     progress.record("05.1", "correct")
     for item in ("05.2", "05.3"):
         progress.record(item, "wrong")
-    assert "1 of the 3 exercises" in progress.finish("05", seconds=90)
+    progress.record("05.4", "written")  # no program can grade an open answer
+    assert "1 of the 3 exercises that you tried are correct, and 1 open answer written." in progress.finish(
+        "05", seconds=90
+    )
     progress.finish("05", seconds=90)
     assert progress.load()["lessons"]["05"]["minutes"] == 3.0
-    assert progress_report.summary()["05"] == {"exercises": 4, "tried": 3, "correct": 1}
+    assert progress_report.summary()["05"] == {"exercises": 4, "tried": 4, "correct": 1, "written": 1}
 
 
 def test_two_processes_lose_nothing():
