@@ -1,6 +1,6 @@
-"""What the gateway answers with: llama.cpp's answers in the forms that the clients of each route expect.
+"""The gateway's answers: what llama.cpp wrote, in the form that the clients of each route expect.
 
-Knows bodies and events, not HTTP. An answer is named after the course model, since that is what wrote it.
+Knows bodies and events, not HTTP. Each answer names the course model, which wrote it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from labkit.world.services.refusals import Refused
 
 DONE = b"data: [DONE]\n\n"
 _CALL = re.compile(r"\s*<tool_call>\s*(\{.*\})\s*(</tool_call>)?\s*", re.DOTALL)
-# llama.cpp's words for an end, in those of text-generation servers.
+# Why an answer ended: llama.cpp's word for it, and that of text-generation servers.
 _FINISH = {"length": "length", "stop": "eos_token"}
 
 
@@ -31,7 +31,7 @@ def error_event(sentence: str) -> bytes:
 
 
 async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Bytes as they came, cut into whole events."""
+    """Whole events, from bytes that arrive in pieces of any size."""
     rest = b""
     async for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n\n")

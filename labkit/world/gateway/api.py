@@ -158,7 +158,7 @@ async def _whole(upstream: Upstream, path: str, body: dict[str, Any]) -> dict[st
 async def _stream(upstream: Upstream, path: str, body: dict[str, Any]) -> AsyncIterator[bytes]:
     """The events of an answer. A refusal is raised before the first; what fails later is said in an event of its own.
 
-    Nothing comes for a stream that ended in its middle but that: a client must be able to tell it from a short answer.
+    A stream that breaks off ends with that event alone, so that a client can tell it from a short answer.
     """
     stack = AsyncExitStack()
     try:

@@ -1,4 +1,4 @@
-"""What surrounds the gateway's application: who may ask, how much, and until when.
+"""What stands before the gateway's application: who may ask, how much, and for how long it works for them.
 
 Plain ASGI. Knows keys, sizes and connections. Knows nothing of what is asked.
 """
@@ -21,7 +21,8 @@ class Guard:
     """Let in who has the key, read the body once, and stop working as soon as the caller has gone.
 
     The key comes as bearer token, or in a header of its own beside a token of the course, which is what a lesson sends:
-    it says "my own gateway", and the token is judged as a provider would. With `class_token` only that token counts.
+    the header says "my own gateway", and the token is checked as a provider would. With `class_token` only
+    that token counts.
     """
 
     def __init__(self, app: Any, *, key: str, class_token: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What a client asks the gateway for, checked and put into one form: OpenAI's, then llama.cpp's.
+"""What clients ask the gateway for: checked, and brought from each provider's form into that of OpenAI and llama.cpp.
 
 Knows the bodies that huggingface_hub 2.4 sends, which differ from provider to provider, and what llama.cpp makes of
 them. Every refusal is one sentence with the status that the client turns into its own exception. Knows nothing of HTTP.

@@ -1,4 +1,4 @@
-"""What both halves of the local Hub share: how parameters are read, and the facts of a repository.
+"""What the reading and the searching half of the local Hub share: parameters, and the facts of a repository.
 
 Knows what `model_info` tells. Knows nothing of routes.
 """
@@ -26,7 +26,7 @@ _EXPANDABLE = {
         *("author", "cardData", "createdAt", "disabled", "gated", "lastModified", "private", "sha", "siblings", "tags"),
     },
 }
-# What was computed once; a repository that changes is another object.
+# Facts are computed once per repository: one that changes becomes another object.
 _known: weakref.WeakKeyDictionary[Repo, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 

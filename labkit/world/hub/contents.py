@@ -1,6 +1,6 @@
-"""What lies in one repository of the local Hub, and how it came there: files, folders, branches, commits, headers.
+"""What one repository of the local Hub contains, and its history: files, folders, branches, commits, headers.
 
-Knows what is told of a file. Its bytes are `hub.resolve`'s, and the facts of a whole repository `hub.answers`'.
+Knows what is listed about a file. `hub.resolve` sends its bytes; `hub.answers` has the facts of a whole repository.
 """
 
 from __future__ import annotations

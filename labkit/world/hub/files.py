@@ -16,7 +16,7 @@ LARGE = (".safetensors", ".gguf", ".bin")
 
 @dataclass(frozen=True)
 class File:
-    """One file. `size` is what it claims; `content` what is there: of weights rebuilt from shapes only their header."""
+    """One file. `size` is what it claims to have, `content` what is here: the header alone, where weights are not."""
 
     path: str
     size: int
@@ -31,7 +31,7 @@ class File:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of a large file (of a header alone where no more is here), git's own SHA-1 of a small one."""
+        """SHA-256 of a large file, or of its header where that is all there is; git's own SHA-1 of a small one."""
         if self.known_digest:
             return self.known_digest
         if not self.is_large:
@@ -52,7 +52,7 @@ class File:
 
 @dataclass(frozen=True, eq=False)
 class Repo:
-    """One repository, with the metadata that the client asks for. Two are the same only if they are the same object."""
+    """One repository, with the metadata that clients ask for. Compared by identity."""
 
     id: str
     files: dict[str, File]

@@ -3,8 +3,8 @@
     hub-scratch/objects/SHA256          the content of a file, once, whatever its names
     hub-scratch/repos/KIND--OWNER--NAME.json   one repository: settings, commits, branches, tags
 
-Objects are written first, then the one JSON file is replaced in a single step: a process killed in between leaves
-objects that nothing names, and never half a commit. Knows files and commits. Knows nothing of HTTP or of who may write.
+Objects are written first, then the one JSON file is replaced in a single step: a process that is killed in between
+leaves unused objects, and never half a commit. Knows files and commits. Knows nothing of HTTP or of who may write.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Commit:
 
 @dataclass
 class State:
-    """One repository of a learner. A change makes a new one: who holds this reads what was."""
+    """One repository of a learner. It never changes: a commit makes a new one, and readers keep this one."""
 
     id: str
     kind: str

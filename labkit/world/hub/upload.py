@@ -1,8 +1,8 @@
 """The write side of the Hub's protocol, into the scratch space: create, upload, commit, branch, tag, delete.
 
 As the unmodified client sends it with HF_HUB_DISABLE_XET=1 (huggingface_hub 1.27 and 2.4, tried on 2026-11-23). The
-repositories of the catalogue are read-only; each user writes in their own place. Knows requests; what is kept is in
-`hub.scratch`, who may is in `hub.access`.
+repositories of the catalogue are read-only; each user writes under their own name. Knows requests; `hub.scratch` keeps
+what was written, `hub.access` says who may write.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ async def validate_yaml(request: Request) -> Response:
 
 
 async def preupload(request: Request) -> Response:
-    """How each file is to come: small ones in the commit itself, large ones before it."""
+    """How each file has to be sent: small ones inside the commit, large ones before it."""
     state, asked = _state(request), await _json(request)
     _no_pull_request(request)
     state.commit_of(request.path_params["revision"])

@@ -1,7 +1,7 @@
-"""Failures to order: the next requests meet a 429, an answer that is slow, a stream that breaks off.
+"""Failures on request: the next calls get a 429, a slow answer, or a stream that breaks off.
 
 `Drills` is the ASGI middleware that the gateway and the Hub put before their answers; `ask` is how a lesson's side
-speaks to it. Knows what a failure looks like from outside. Knows nothing of what would have been answered.
+speaks to it. Knows what a failure looks like to a client. Knows nothing of the answers that it replaces.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def ask(url: str, key: str, method: str, body: Any = None) -> Any:
 
 
 class Drills:
-    """Meets each request with what was ordered for it, and remembers all of them."""
+    """Gives each request the failure that was ordered for it, if any, and remembers every request."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
