@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from labkit.world.services import providers
-from labkit.world.services.refusals import Refused
+from labkit.world.services.refusals import Refused, error
 
 DONE = b"data: [DONE]\n\n"
 _CALL = re.compile(r"\s*<tool_call>\s*(\{.*\})\s*(</tool_call>)?\s*", re.DOTALL)
@@ -25,9 +25,10 @@ def event(content: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(content, ensure_ascii=False).encode() + b"\n\n"
 
 
-def error_event(sentence: str) -> bytes:
-    """How a stream that cannot go on ends: the client raises IncompleteGenerationError with this sentence."""
-    return event({"error": sentence, "error_type": "incomplete_generation"})
+def error_event(sentence: str, path: str = "") -> bytes:
+    """How a stream that cannot go on ends: huggingface_hub raises IncompleteGenerationError, openai an APIError."""
+    content = error(sentence, path, 500, type="incomplete_generation")
+    return event(content | {"error_type": "incomplete_generation"})
 
 
 async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -34,7 +34,7 @@ class Guard:
         if scope["type"] != "http" or scope["path"] == "/health":
             return await self.app(scope, receive, send)
         if problem := self._problem(dict(scope["headers"])):
-            return await Refused(401, problem).response()(scope, receive, send)
+            return await Refused(401, problem).response(scope["path"])(scope, receive, send)
         body = bytearray()
         more = True
         while more:
@@ -46,7 +46,7 @@ class Guard:
             if len(body) > MAX_BODY:
                 refused = Refused(413, f"A request has at most {MAX_BODY >> 20} MB: send less.")
                 refused.headers["Connection"] = "close"
-                return await refused.response()(scope, receive, send)
+                return await refused.response(scope["path"])(scope, receive, send)
         await self._until_gone(scope, bytes(body), receive, send)
 
     def _problem(self, headers: dict[bytes, bytes]) -> str:

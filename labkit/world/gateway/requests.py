@@ -9,13 +9,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from labkit.world.services import providers
+from labkit.world.services import bodies, providers
 from labkit.world.services.refusals import Refused
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 # What text-generation servers take and llama.cpp does not: asked for, it is refused rather than left out.
 _NOT_HERE = ("adapter_id", "best_of", "decoder_input_details", "grammar", "top_n_tokens", "truncate", "watermark")
 _SAMPLING = ("frequency_penalty", "seed", "stop", "temperature", "top_k", "top_p", "typical_p")
+
+
+# What the fields of all routes are. Of those that are not here llama.cpp says it.
+FIELDS = {
+    **dict.fromkeys(("model", "user"), bodies.TEXT),
+    **dict.fromkeys(("stream", "do_sample", "details", "return_full_text", "normalize"), bodies.TRUTH),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_new_tokens"), bodies.COUNT),
+    **dict.fromkeys(("n", "seed", "top_k", "top_logprobs"), bodies.WHOLE),
+    **dict.fromkeys(("temperature", "top_p", "typical_p", "min_p"), bodies.NUMBER),
+    **dict.fromkeys(("frequency_penalty", "presence_penalty", "repetition_penalty"), bodies.NUMBER),
+    **dict.fromkeys(("stream_options", "logit_bias"), bodies.OBJECT),
+    "tools": bodies.OBJECTS,
+    "stop": bodies.TEXTS,
+}
 
 
 def require_course_model(name: Any) -> None:
@@ -38,7 +52,7 @@ def chat(body: dict[str, Any]) -> dict[str, Any]:
         raise Refused(400, "A chat needs messages: a list with at least one message.")
     for message in messages:
         _require_message(message)
-    if not isinstance(body.get("n", 1), int) or not 1 <= body.get("n", 1) <= 8:
+    if not 1 <= body.get("n", 1) <= 8:
         raise Refused(400, "n must be a whole number from 1 to 8.")
     if "response_format" in body:
         body["response_format"] = _response_format(body["response_format"])
@@ -99,8 +113,8 @@ def forced_tools(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _tools(body: dict[str, Any]) -> list[dict[str, Any]]:
     tools = body.get("tools", [])
-    for tool in tools if isinstance(tools, list) else [None]:
-        function = tool.get("function") if isinstance(tool, dict) else None
+    for tool in tools:
+        function = tool.get("function")
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise Refused(400, "Every tool is {'type': 'function', 'function': {'name': .., 'parameters': ..}}.")
         if not isinstance(function.get("parameters", {}), dict):

@@ -194,6 +194,8 @@ def refusal(response: httpx2.Response, content: bytes, upstream: Upstream) -> Re
     status = response.status_code
     if upstream.is_ours and "too large to process" in sentence:
         return Refused(413, f"One of the texts has more than {EMBEDDING_CONTEXT} tokens: shorten it.")
+    if upstream.is_ours and "json.exception" in sentence:  # llama.cpp's word for a field of another type
+        status = 400
     if not upstream.is_ours and status == 401:
         sentence = f"{upstream.name} does not know the key in LABKIT_ENDPOINT_KEY ({sentence})."
     if status == 404 and len(upstream.models) > 1:

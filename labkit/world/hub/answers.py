@@ -61,7 +61,7 @@ def _facts(repo: Repo) -> dict[str, Any]:
         "sha": repo.sha,
         "private": repo.private,
         "disabled": False,
-        "gated": "manual" if repo.gated else False,
+        "gated": "manual" if repo.gated is True else repo.gated,
         "tags": repo.tags,
         "cardData": repo.card,
         "siblings": [_sibling(file, False) for file in repo.files.values()],

@@ -59,7 +59,7 @@ class Repo:
     card: dict[str, Any]
     config: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)  # numbers of each dtype in its safetensors files
-    gated: bool = False
+    gated: bool | str = False  # True means manual
     released: str | None = None  # year, year and month, or a day
     kind: str = "model"  # or "dataset"
     gguf: dict[str, Any] = field(default_factory=dict)  # what the header of its GGUF file says

@@ -56,7 +56,7 @@ class State:
     id: str
     kind: str
     private: bool = False
-    gated: bool = False
+    gated: bool | str = False  # "auto" or "manual"; True from an older labkit means manual
     commits: dict[str, Commit] = field(default_factory=dict)
     parents: dict[str, str | None] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)

@@ -50,6 +50,8 @@ class Drill:
         if self.status not in (*SENTENCES, *KINDS):
             known = ", ".join(map(str, (*SENTENCES, *KINDS)))
             raise LabError(f"There is no drill {self.status!r}: choose from {known}.")
+        if not isinstance(self.method, str):
+            raise LabError(f"method cannot be {self.method!r}: give GET, POST or another of HTTP's words.")
         if not isinstance(self.times, int) or not 1 <= self.times <= 1000:
             raise LabError(f"A drill cannot be met {self.times!r} times: give a whole number from 1 to 1000.")
         if not isinstance(self.seconds, int | float) or not 0 <= self.seconds <= 600:
@@ -106,7 +108,7 @@ class Drills:
             await self.app(scope, receive, noted)
         elif isinstance(drill.status, int):
             refused = Refused(drill.status, f"Drill: {SENTENCES[drill.status]}", retry_after=drill.retry_after)
-            await refused.response()(scope, receive, noted)
+            await refused.response(scope["path"])(scope, receive, noted)
         else:
             await self._met(drill, scope, receive, noted)
 
