@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
+from labkit.world.hub.card_metadata import fits_json
 from labkit.world.hub.files import File, Repo
 from labkit.world.services import providers
 from labkit.world.services.refusals import Refused
@@ -77,7 +78,7 @@ def _of_a_model(repo: Repo) -> dict[str, Any]:
     facts: dict[str, Any] = {"modelId": repo.id}
     facts |= {key: repo.card[key] for key in ("library_name", "pipeline_tag") if key in repo.card}
     told = ("architectures", "model_type", "quantization_config")
-    facts["config"] = {key: repo.config[key] for key in told if key in repo.config}
+    facts["config"] = {key: repo.config[key] for key in told if key in repo.config and fits_json(repo.config[key])}
     if repo.parameters:
         facts["safetensors"] = {"parameters": repo.parameters, "total": sum(repo.parameters.values())}
     return facts | ({"gguf": repo.gguf} if repo.gguf else {})

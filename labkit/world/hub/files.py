@@ -117,7 +117,7 @@ class Repo:
         relation, parents = self.bases
         for parent in parents:
             tags += [f"base_model:{parent}", f"base_model:{relation}:{parent}"]
-        return [tag for tag in tags if tag]
+        return [tag for tag in tags if tag and isinstance(tag, str)]
 
 
 _FORMATS = {"safetensors": "safetensors", "gguf": "gguf", "bin": "pytorch"}
@@ -130,7 +130,7 @@ def _dataset_tags(card: dict[str, Any]) -> list[str]:
 
 def _listed(value: Any) -> list[str]:
     """A field of a card that may be missing, one word or several."""
-    return [] if not value else [value] if isinstance(value, str) else list(value)
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
 
 
 def text_file(path: str, text: str) -> dict[str, File]:

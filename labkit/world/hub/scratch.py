@@ -254,10 +254,15 @@ def _parameters(files: Iterable[File]) -> dict[str, int]:
             length = int.from_bytes(file.read(0, 8), "little")
             header = _parsed(file.read(8, 8 + min(length, 100_000_000)))
             for entry in header.values() if isinstance(header, dict) else ():
-                if isinstance(entry, dict) and isinstance(entry.get("shape"), list):
+                if isinstance(entry, dict) and _is_shape(entry.get("shape")):
                     dtype = str(entry.get("dtype"))
                     counts[dtype] = counts.get(dtype, 0) + math.prod(entry["shape"])
     return counts
+
+
+def _is_shape(value: Any) -> bool:
+    whole = isinstance(value, list) and len(value) < 10
+    return whole and all(isinstance(size, int) and 0 <= size < 2**40 for size in value)
 
 
 def _json(file: File | None) -> Any:
