@@ -84,7 +84,7 @@ def search(
 ) -> pandas.DataFrame:
     """Text-generation models of the Hub, smallest first: id, licence, gated, parameters, weights_gb, released.
 
-    `licence` is an id such as "apache-2.0"; `billions` the least and the most parameters, in 10^9; `chat` leaves those
+    `licence` is an id such as "apache-2.0"; `billions` the least and the most parameters, in 10^9; `chat` keeps those
     that were tuned to converse; `gated` None means either. `weights_gb` is what the weights would take in `dtype`,
     in 10^9 bytes. A model whose size the Hub does not know has NaN there. One request for each 1,000 models.
     """

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import ipywidgets
 
-from labkit.lessons.widgets import base
+from labkit.lessons.widgets import base, streaming
 from labkit.world import inference_client
 
-_REDRAW_S = 0.08  # how often a running answer is shown anew
 _WORDS = {"waiting": "waiting ...", "writing": "writing ...", "stopped": "stopped", "done": "done"}
 
 
@@ -52,62 +54,50 @@ class _Side:
 
 
 class _Playground:
-    """Two answers at once, each written by a thread of its own. A run is known by its stop event."""
+    """Two answers at once, each written by a thread of its own."""
 
     def __init__(self, client: Any, model: str, prompt: str, priced_as: tuple[str, str]) -> None:
         self._client, self._model, self._priced_as = client, model, priced_as
         inference_client.cost_usd({"prompt_tokens": 1, "completion_tokens": 1}, *priced_as)  # a wrong name is said now
         self._sides = [_Side("A", 0.0), _Side("B", 1.0)]
-        self._current: threading.Event | None = None
-        self._running = 0
-        self._lock = threading.RLock()
         self._prompt = base.control(ipywidgets.Textarea, "Prompt", prompt, rows=2)
         self._run = ipywidgets.Button(description="Ask both", tooltip="Ask with both settings", button_style="primary")
-        self._halt = ipywidgets.Button(description="Stop", tooltip="Stop both answers", disabled=True)
+        halt = ipywidgets.Button(description="Stop", tooltip="Stop both answers", disabled=True)
+        self._runs = streaming.Runs(self._run, halt)
         self._run.on_click(self._ask)
-        self._halt.on_click(self._stop)
-        parts = {"prompt": self._prompt, "run": self._run, "stop": self._halt}
+        parts = {"prompt": self._prompt, "run": self._run, "stop": halt}
         for name, side in zip("ab", self._sides, strict=True):
             parts |= {f"temperature_{name}": side.temperature, f"max_tokens_{name}": side.max_tokens}
             parts[f"output_{name}"] = side.output
         columns = ipywidgets.HBox([side.box for side in self._sides])
-        buttons = ipywidgets.HBox([self._run, self._halt])
+        buttons = ipywidgets.HBox([self._run, halt])
         self.view = base.View("API playground", [self._prompt, buttons, columns], **parts)
 
     def _ask(self, _: Any = None) -> None:
-        with self._lock:
+        with self._runs.lock:
             prompt = self._prompt.value.strip()
-            if self._current:
+            if self._runs.busy:
                 return
             if not prompt:
                 for side in self._sides:
                     side.text, side.state, side.note = "", "", "The prompt is empty: write at least one word."
                     side.draw()
                 return
-            stop = self._current = threading.Event()
-            self._running = len(self._sides)
-            self._run.disabled, self._halt.disabled = True, False
             for side in self._sides:
                 side.text, side.state, side.note = "", "waiting", ""
                 side.draw()
-        for side in self._sides:
-            threading.Thread(target=self._answer, args=(side, prompt, stop), daemon=True, name="labkit-api").start()
+            works = [functools.partial(self._answer, side, prompt) for side in self._sides]
+            self._runs.start(works, lambda *_: None)
 
     def _answer(self, side: _Side, prompt: str, stop: threading.Event) -> None:
-        """Runs in the thread: the page stays alive, and Stop is heard."""
         try:
             self._stream(side, prompt, stop)
         except Exception as error:
             side.state, side.text = "", ""
             side.output.value = base.problem(error)
-        with self._lock:
-            self._running -= 1
-            if self._running == 0:
-                self._current = None
-                self._run.disabled, self._halt.disabled = False, True
 
     def _stream(self, side: _Side, prompt: str, stop: threading.Event) -> None:
-        began, drawn, first, usage = time.monotonic(), 0.0, None, None
+        began, first, usage = time.monotonic(), None, None
         chunks = self._client.chat_completion(
             [{"role": "user", "content": prompt}],
             model=self._model,
@@ -116,18 +106,23 @@ class _Playground:
             temperature=side.temperature.value,
             max_tokens=side.max_tokens.value,
         )
-        for chunk in chunks:
-            usage = getattr(chunk, "usage", None) or usage
-            if chunk.choices and chunk.choices[0].delta.content:
-                first = first or time.monotonic() - began
-                side.text += chunk.choices[0].delta.content
-                side.state = "writing"
-            if stop.is_set():
-                chunks.close()
-                break
-            if time.monotonic() - drawn > _REDRAW_S:
-                drawn = time.monotonic()
-                side.draw()
+
+        def pieces() -> Iterator[str]:
+            nonlocal first, usage
+            with contextlib.closing(chunks):
+                for chunk in chunks:
+                    usage = getattr(chunk, "usage", None) or usage
+                    text = chunk.choices[0].delta.content if chunk.choices else None
+                    if text:
+                        first = first or time.monotonic() - began
+                        side.state = "writing"
+                    yield text or ""
+
+        def draw(text: str) -> None:
+            side.text = text
+            side.draw()
+
+        side.text = streaming.write(pieces(), stop, draw)
         side.state = "stopped" if stop.is_set() else "done"
         side.note = self._account(usage, first, time.monotonic() - began)
         side.draw()
@@ -141,8 +136,3 @@ class _Playground:
         usd = inference_client.cost_usd(usage, *self._priced_as)
         price = f"{usd:.6f} USD if it were {self._priced_as[1]}"
         return ", ".join([*waited, f"{seconds:.2f} s in all, {tokens}", price])
-
-    def _stop(self, _: Any) -> None:
-        with self._lock:
-            if self._current:
-                self._current.set()

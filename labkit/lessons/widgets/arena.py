@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ipywidgets
 
 from labkit.base.errors import LabError
-from labkit.lessons.widgets import base
+from labkit.lessons.widgets import base, streaming
 from labkit.models import judging
 
-_REDRAW_S = 0.08  # how often a running answer is shown anew
 _SIDES = ("left", "right")
 Reply = Callable[..., Iterator[str]]
 
@@ -35,22 +34,21 @@ def arena(
 
 
 class _Arena:
-    """Rounds, one after the other: asked, answered (left, then right, by one thread), judged, revealed.
+    """Rounds, one after the other: asked, answered, judged, revealed.
 
-    A round is known by its stop event. Both answers come from one thread, so that neither slows the other down.
+    Both answers, left and then right, come from one thread, so that neither slows the other down.
     """
 
     def __init__(self, contestants: Mapping[str, Reply], prompt: str, seed: int | None) -> None:
         self._names, self._replies = list(contestants), list(contestants.values())
         self._places, self._votes = judging.places(seed), []
         self._first_is_left = True
-        self._current: threading.Event | None = None
-        self._lock = threading.RLock()
         self._prompt = base.control(ipywidgets.Textarea, "Prompt", prompt, rows=2)
         self._ask_both = ipywidgets.Button(
             description="Ask both", tooltip="Let both answer the prompt", button_style="primary"
         )
-        self._halt = ipywidgets.Button(description="Stop", tooltip="Stop this round; it does not count", disabled=True)
+        halt = ipywidgets.Button(description="Stop", tooltip="Stop this round; it does not count", disabled=True)
+        self._runs = streaming.Runs(self._ask_both, halt)
         words = {"left": "Left is better", "tie": "Tie", "right": "Right is better"}
         self._choose = {
             choice: ipywidgets.Button(description=words[choice], tooltip=f"Vote: {words[choice]}", disabled=True)
@@ -58,14 +56,13 @@ class _Arena:
         }
         self._panels, self._result = {side: base.panel() for side in _SIDES}, base.panel()
         self._ask_both.on_click(self._ask)
-        self._halt.on_click(self._stop)
         for choice, button in self._choose.items():
             button.on_click(lambda _, choice=choice: self._vote(choice))
         half = ipywidgets.Layout(width="50%")
         columns = ipywidgets.HBox([ipywidgets.VBox([self._panels[side]], layout=half) for side in _SIDES])
-        buttons = ipywidgets.HBox([self._ask_both, self._halt])
+        buttons = ipywidgets.HBox([self._ask_both, halt])
         votes = ipywidgets.HBox(list(self._choose.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
-        parts = {"prompt": self._prompt, "ask": self._ask_both, "stop": self._halt, **self._choose}
+        parts = {"prompt": self._prompt, "ask": self._ask_both, "stop": halt, **self._choose}
         parts |= {f"output_{side}": panel for side, panel in self._panels.items()}
         children = [self._prompt, buttons, columns, votes, self._result]
         self.view = base.View("Blind arena", children, output=self._result, **parts)
@@ -75,47 +72,39 @@ class _Arena:
 
     def _ask(self, _: Any = None) -> None:
         prompt = self._prompt.value.strip()
-        with self._lock:
-            if self._current:
+        with self._runs.lock:
+            if self._runs.busy:
                 return
             if not prompt:
                 self._tell("The prompt is empty: write at least one word.")
                 return
-            self._first_is_left, stop = next(self._places), threading.Event()
-            self._current = stop
-            self._ready(asking=True, voting=False)
+            self._first_is_left = next(self._places)
+            self._voting(False)
             for side in _SIDES:
                 self._draw(side, "", "waiting ...")
             self._tell("Both answers first, then your vote.")
-        threading.Thread(target=self._round, args=(prompt, stop), daemon=True, name="labkit-arena").start()
+            self._runs.start([functools.partial(self._round, prompt)], self._end)
 
-    def _round(self, prompt: str, stop: threading.Event) -> None:
-        """Runs in the thread: the page stays alive, and Stop is heard."""
-        answered = all(self._answer(side, prompt, stop) for side in _SIDES)
-        with self._lock:
-            self._current = None
-            self._ready(asking=False, voting=answered)
-            if answered:
-                self._tell("Which one is better?")
-            else:
-                said = "stopped" if stop.is_set() else "not finished"
-                self._tell(f"This round was {said} and does not count.")
+    def _round(self, prompt: str, stop: threading.Event) -> bool:
+        return all(self._answer(side, prompt, stop) for side in _SIDES)
+
+    def _end(self, stop: threading.Event, results: list[bool]) -> None:
+        if all(results):
+            self._voting(True)
+            self._tell("Which one is better?")
+        else:
+            said = "stopped" if stop.is_set() else "not finished"
+            self._tell(f"This round was {said} and does not count.")
 
     def _answer(self, side: str, prompt: str, stop: threading.Event) -> bool:
         """One contestant's answer, written into its side; whether it came to its end."""
         reply = self._replies[0 if (side == "left") == self._first_is_left else 1]
-        text, drawn = "", 0.0
-        self._draw(side, text, "stopped" if stop.is_set() else "reading ...")
+        self._draw(side, "", "stopped" if stop.is_set() else "reading ...")
         if stop.is_set():
             return False
         try:
-            for piece in reply([{"role": "user", "content": prompt}], stop=stop):
-                text += piece
-                if stop.is_set():
-                    break
-                if time.monotonic() - drawn > _REDRAW_S:
-                    drawn = time.monotonic()
-                    self._draw(side, f"{text} ▌", "writing ...")
+            pieces = reply([{"role": "user", "content": prompt}], stop=stop)
+            text = streaming.write(pieces, stop, lambda text: self._draw(side, f"{text} ▌", "writing ..."))
         except Exception as error:
             self._panels[side].value = base.problem(error)
             return False
@@ -123,25 +112,19 @@ class _Arena:
         return not stop.is_set()
 
     def _vote(self, choice: str) -> None:
-        with self._lock:
-            if self._current or self._choose[choice].disabled:
+        with self._runs.lock:
+            if self._runs.busy or self._choose[choice].disabled:
                 return
             vote = judging.Vote(self._first_is_left, choice)
             self._votes.append(vote)
-            self._ready(asking=False, voting=False)
+            self._voting(False)
             left, right = self._names if self._first_is_left else reversed(self._names)
             chosen = {"left": left, "right": right, "tie": "neither"}[choice]
             self._tell(f"You chose {chosen}: left was {left}, right was {right}.", strong=True)
 
-    def _stop(self, _: Any) -> None:
-        with self._lock:
-            if self._current:
-                self._current.set()
-
-    def _ready(self, *, asking: bool, voting: bool) -> None:
-        self._ask_both.disabled, self._halt.disabled = asking, not asking
+    def _voting(self, possible: bool) -> None:
         for button in self._choose.values():
-            button.disabled = not voting
+            button.disabled = not possible
 
     def _draw(self, side: str, text: str, note: str) -> None:
         tint = base.TINTS[_SIDES.index(side)]

@@ -1,7 +1,8 @@
-"""A chat with a model: the answer appears as it is written, and can be stopped."""
+"""A chat with a model."""
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import warnings
@@ -10,9 +11,7 @@ from typing import Any
 
 import ipywidgets
 
-from labkit.lessons.widgets import base
-
-_REDRAW_S = 0.08  # how often a running answer is shown anew
+from labkit.lessons.widgets import base, streaming
 
 
 def chat(
@@ -37,99 +36,69 @@ def chat(
 
 
 class _Chat:
-    """The conversation, its controls, and the thread that writes the answer in hand.
-
-    An answer is known by its own stop event. `_current` is the one that may still speak: Clear forgets it at once, and
-    what a slow thread brings later is dropped.
-    """
+    """The conversation, its controls, and the answer in hand."""
 
     def __init__(self, reply: Callable[..., Iterator[str]], system: str | None) -> None:
         self._reply = reply
         self._first = [{"role": "system", "content": system}] if system else []
         self._messages: list[dict[str, str]] = list(self._first)
-        self._current: threading.Event | None = None
-        self._lock = threading.RLock()
         self._entry = base.control(ipywidgets.Text, "You", "", placeholder="Ask something, then press Enter")
         self._send = ipywidgets.Button(description="Send", tooltip="Send the question", button_style="primary")
-        self._halt = ipywidgets.Button(description="Stop", tooltip="Stop the answer", disabled=True)
+        halt = ipywidgets.Button(description="Stop", tooltip="Stop the answer", disabled=True)
+        self._runs = streaming.Runs(self._send, halt)
         self._clear = ipywidgets.Button(description="Clear", tooltip="Forget this conversation")
         self._output = base.panel()
         self._send.on_click(self._ask)
-        self._halt.on_click(self._stop)
         self._clear.on_click(self._forget)
         with warnings.catch_warnings():
             # ipywidgets 8 would rather have `observe`, which also fires when the field merely loses the focus.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._entry.on_submit(self._ask)
-        buttons = ipywidgets.HBox([self._send, self._halt, self._clear])
-        parts = {"text": self._entry, "send": self._send, "stop": self._halt, "clear": self._clear}
+        buttons = ipywidgets.HBox([self._send, halt, self._clear])
+        parts = {"text": self._entry, "send": self._send, "stop": halt, "clear": self._clear}
         self.view = base.View("Chat", [self._output, self._entry, buttons], output=self._output, **parts)
         self._draw()
 
     def _ask(self, _: Any = None) -> None:
         question = self._entry.value.strip()
-        with self._lock:
-            if not question or self._current:
+        with self._runs.lock:
+            if not question or self._runs.busy:
                 return
             self._entry.value = ""
             self._messages.append({"role": "user", "content": question})
-            stop = self._current = threading.Event()
-            self._busy(True)
-        arguments = (list(self._messages), stop)
-        threading.Thread(target=self._answer, args=arguments, daemon=True, name="labkit-chat").start()
+            self._runs.start([functools.partial(self._answer, list(self._messages))], self._end)
 
-    def _answer(self, messages: list[dict[str, str]], stop: threading.Event) -> None:
-        """Runs in the thread: the page stays alive, and Stop is heard."""
-        text, began, drawn = "", time.monotonic(), 0.0
+    def _answer(self, messages: list[dict[str, str]], stop: threading.Event) -> tuple[str, str] | Exception:
+        began = time.monotonic()
         self._show(stop, "", "reading ...")
         try:
-            for piece in self._reply(messages, stop=stop):
-                text += piece
-                if self._current is not stop:
-                    return
-                if time.monotonic() - drawn > _REDRAW_S:
-                    drawn = time.monotonic()
-                    self._show(stop, text, "writing ...")
+            text = streaming.write(self._reply(messages, stop=stop), stop, lambda text: self._show(stop, text))
         except Exception as error:
-            self._end(stop, None, failure=base.problem(error))
-        else:
-            ending = "stopped" if stop.is_set() else "done"
-            self._end(stop, text, note=f"{ending}: {len(text.split())} words in {time.monotonic() - began:.1f} s")
+            return error
+        ending = "stopped" if stop.is_set() else "done"
+        return text, f"{ending}: {len(text.split())} words in {time.monotonic() - began:.1f} s"
 
-    def _show(self, stop: threading.Event, unfinished: str, note: str) -> None:
-        with self._lock:
-            if self._current is stop:
+    def _show(self, stop: threading.Event, unfinished: str, note: str = "writing ...") -> None:
+        with self._runs.lock:
+            if self._runs.is_current(stop):
                 self._draw(unfinished, note)
 
-    def _end(self, stop: threading.Event, text: str | None, note: str = "", failure: str = "") -> None:
-        """Keep the answer, or, where it failed, forget the question too: the next starts from what worked."""
-        with self._lock:
-            if self._current is not stop:
-                return
-            self._current = None
-            if text is None:
-                self._messages.pop()
-            else:
-                self._messages.append({"role": "assistant", "content": text})
-            self._busy(False)
-            self._draw(note=note, failure=failure)
-
-    def _stop(self, _: Any) -> None:
-        with self._lock:
-            if self._current:
-                self._current.set()
+    def _end(self, _: threading.Event, results: list[tuple[str, str] | Exception]) -> None:
+        """Keep the answer. Where it failed, hand the question back: the next starts from what worked."""
+        (result,) = results
+        if isinstance(result, Exception):
+            question = self._messages.pop()["content"]
+            self._entry.value = self._entry.value or question
+            self._draw(failure=base.problem(result))
+        else:
+            self._messages.append({"role": "assistant", "content": result[0]})
+            self._draw(note=result[1])
 
     def _forget(self, _: Any) -> None:
-        with self._lock:
-            if self._current:
-                self._current.set()
-            self._current = None
+        with self._runs.lock:
+            self._runs.forget()
             self._messages = list(self._first)
-            self._busy(False)
             self._draw()
-
-    def _busy(self, busy: bool) -> None:
-        self._send.disabled, self._halt.disabled = busy, not busy
 
     def _draw(self, unfinished: str | None = None, note: str = "", failure: str = "") -> None:
         lines = [_line(message["role"], message["content"]) for message in self._messages]

@@ -1,6 +1,6 @@
-"""What the gateway answers with: llama.cpp's answers in the forms that the clients of each route expect.
+"""The gateway's answers: what llama.cpp wrote, in the form that the clients of each route expect.
 
-Knows bodies and events, not HTTP. An answer is named after the course model, since that is what wrote it.
+Knows bodies and events, not HTTP. Each answer names the course model, which wrote it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from labkit.world.services import providers
-from labkit.world.services.refusals import Refused
+from labkit.world.services.refusals import Refused, error
 
 DONE = b"data: [DONE]\n\n"
 _CALL = re.compile(r"\s*<tool_call>\s*(\{.*\})\s*(</tool_call>)?\s*", re.DOTALL)
-# llama.cpp's words for an end, in those of text-generation servers.
+# Why an answer ended: llama.cpp's word for it, and that of text-generation servers.
 _FINISH = {"length": "length", "stop": "eos_token"}
 
 
@@ -25,13 +25,14 @@ def event(content: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(content, ensure_ascii=False).encode() + b"\n\n"
 
 
-def error_event(sentence: str) -> bytes:
-    """How a stream that cannot go on ends: the client raises IncompleteGenerationError with this sentence."""
-    return event({"error": sentence, "error_type": "incomplete_generation"})
+def error_event(sentence: str, path: str = "") -> bytes:
+    """How a stream that cannot go on ends: huggingface_hub raises IncompleteGenerationError, openai an APIError."""
+    content = error(sentence, path, 500, type="incomplete_generation")
+    return event(content | {"error_type": "incomplete_generation"})
 
 
 async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Bytes as they came, cut into whole events."""
+    """Whole events, from bytes that arrive in pieces of any size."""
     rest = b""
     async for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n\n")

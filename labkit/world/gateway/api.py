@@ -10,7 +10,6 @@ Knows routes; what is asked and answered is in `gateway.requests` and `gateway.a
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -23,7 +22,7 @@ from starlette.routing import Route
 from labkit.world.gateway import answers, requests, thinking
 from labkit.world.gateway.guard import NOT_A_PROVIDER, Guard
 from labkit.world.gateway.upstream import Upstream, refusal
-from labkit.world.services import providers
+from labkit.world.services import bodies, providers
 from labkit.world.services.drills import Drills
 from labkit.world.services.middleware import Mark
 from labkit.world.services.refusals import Refused, handlers
@@ -72,12 +71,7 @@ async def _models(request: Request) -> Response:
 async def _body(request: Request) -> tuple[Upstream, dict[str, Any]]:
     """What is asked, of a provider that is known and a model that we run."""
     upstream: Upstream = request.app.state.upstream
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        raise Refused(400, "The request is not JSON.") from None
-    if not isinstance(body, dict):
-        raise Refused(400, "The request must be a JSON object.")
+    body = bodies.parsed(await request.body(), requests.FIELDS)
     provider = request.url.path.split("/")[1]
     if provider != "v1" and provider not in providers.PROVIDERS:
         known = ", ".join(providers.PROVIDERS)
@@ -140,7 +134,7 @@ async def _relayed(upstream: Upstream, path: str, body: dict[str, Any]) -> Respo
     if not body.get("stream"):
         return JSONResponse(await _whole(upstream, path, body))
     rename = answers.renamed if upstream.is_ours else bytes
-    source = await _stream(upstream, path, body)
+    source = await _stream(upstream, path, body, form="/v1/")
     return _events(rename(one) async for one in source)
 
 
@@ -158,10 +152,10 @@ async def _whole(upstream: Upstream, path: str, body: dict[str, Any]) -> dict[st
         return await answers.assembled(answers.events(response.aiter_raw()))
 
 
-async def _stream(upstream: Upstream, path: str, body: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _stream(upstream: Upstream, path: str, body: dict[str, Any], *, form: str = "") -> AsyncIterator[bytes]:
     """The events of an answer. A refusal is raised before the first; what fails later is said in an event of its own.
 
-    Nothing comes for a stream that ended in its middle but that: a client must be able to tell it from a short answer.
+    A stream that breaks off ends with that event alone, so that a client can tell it from a short answer.
     """
     stack = AsyncExitStack()
     try:
@@ -178,7 +172,7 @@ async def _stream(upstream: Upstream, path: str, body: dict[str, Any]) -> AsyncI
                 async for one in answers.events(response.aiter_raw()):
                     yield one
         except Refused as problem:
-            yield answers.error_event(problem.detail)
+            yield answers.error_event(problem.detail, form)
 
     return events()
 
@@ -193,9 +187,9 @@ def _events(pieces: AsyncIterator[bytes] | Iterable[bytes]) -> Response:
 async def _generation(request: Request) -> Response:
     """The hf-inference route: `{inputs, parameters, stream}`, answered as text-generation servers do."""
     upstream, body = await _body(request)
+    bodies.check(body, {"parameters": bodies.OBJECT}, status=422, error_type="validation")
     parameters = body.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise Refused(422, "parameters must be a JSON object.", error_type="validation")
+    bodies.check(parameters, requests.FIELDS, status=422, error_type="validation")
     asked = requests.completion(body.get("inputs"), parameters, stream=bool(body.get("stream")))
     asked["model"] = "{owner}/{name}".format(**request.path_params)
     if not asked["stream"]:

@@ -1,4 +1,4 @@
-"""Failures to order from the local gateway, and the requests that it got: what does the client do, and what not?
+"""Failures on request from the local gateway, and the requests that it got: what does the client do about them?
 
     drills.order(status=429, times=2, retry_after=1)   # the next two calls are refused, then all is well again
     len(drills.seen())                                 # how often the client has asked

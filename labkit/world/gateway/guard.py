@@ -1,4 +1,4 @@
-"""What surrounds the gateway's application: who may ask, how much, and until when.
+"""What stands before the gateway's application: who may ask, how much, and for how long it works for them.
 
 Plain ASGI. Knows keys, sizes and connections. Knows nothing of what is asked.
 """
@@ -21,7 +21,8 @@ class Guard:
     """Let in who has the key, read the body once, and stop working as soon as the caller has gone.
 
     The key comes as bearer token, or in a header of its own beside a token of the course, which is what a lesson sends:
-    it says "my own gateway", and the token is judged as a provider would. With `class_token` only that token counts.
+    the header says "my own gateway", and the token is checked as a provider would. With `class_token` only
+    that token counts.
     """
 
     def __init__(self, app: Any, *, key: str, class_token: bool = False) -> None:
@@ -33,7 +34,7 @@ class Guard:
         if scope["type"] != "http" or scope["path"] == "/health":
             return await self.app(scope, receive, send)
         if problem := self._problem(dict(scope["headers"])):
-            return await Refused(401, problem).response()(scope, receive, send)
+            return await Refused(401, problem).response(scope["path"])(scope, receive, send)
         body = bytearray()
         more = True
         while more:
@@ -45,7 +46,7 @@ class Guard:
             if len(body) > MAX_BODY:
                 refused = Refused(413, f"A request has at most {MAX_BODY >> 20} MB: send less.")
                 refused.headers["Connection"] = "close"
-                return await refused.response()(scope, receive, send)
+                return await refused.response(scope["path"])(scope, receive, send)
         await self._until_gone(scope, bytes(body), receive, send)
 
     def _problem(self, headers: dict[bytes, bytes]) -> str:

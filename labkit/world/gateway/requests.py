@@ -1,4 +1,4 @@
-"""What a client asks the gateway for, checked and put into one form: OpenAI's, then llama.cpp's.
+"""What clients ask the gateway for: checked, and brought from each provider's form into that of OpenAI and llama.cpp.
 
 Knows the bodies that huggingface_hub 2.4 sends, which differ from provider to provider, and what llama.cpp makes of
 them. Every refusal is one sentence with the status that the client turns into its own exception. Knows nothing of HTTP.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from labkit.world.services import providers
+from labkit.world.services import bodies, providers
 from labkit.world.services.refusals import Refused
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -19,6 +19,20 @@ _CALL_ONE = 'To call one, write <tool_call>{"name": NAME, "arguments": {...}}</t
 _CALL_SEVERAL = 'To call them, write a JSON list of {"name": NAME, "arguments": {...}}, one for each call.'
 _MOST_CALLS = 4  # else a small model writes calls until its tokens are used up
 _SAMPLING = ("frequency_penalty", "seed", "stop", "temperature", "top_k", "top_p", "typical_p")
+
+
+# What the fields of all routes are. Of those that are not here llama.cpp says it.
+FIELDS = {
+    **dict.fromkeys(("model", "user"), bodies.TEXT),
+    **dict.fromkeys(("stream", "do_sample", "details", "return_full_text", "normalize"), bodies.TRUTH),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_new_tokens"), bodies.COUNT),
+    **dict.fromkeys(("n", "seed", "top_k", "top_logprobs"), bodies.WHOLE),
+    **dict.fromkeys(("temperature", "top_p", "typical_p", "min_p"), bodies.NUMBER),
+    **dict.fromkeys(("frequency_penalty", "presence_penalty", "repetition_penalty"), bodies.NUMBER),
+    **dict.fromkeys(("stream_options", "logit_bias"), bodies.OBJECT),
+    "tools": bodies.OBJECTS,
+    "stop": bodies.TEXTS,
+}
 
 
 def require_course_model(name: Any) -> None:
@@ -45,7 +59,7 @@ def chat(body: dict[str, Any]) -> dict[str, Any]:
         raise Refused(400, "A chat needs messages: a list with at least one message.")
     for message in messages:
         _require_message(message)
-    if not isinstance(body.get("n", 1), int) or not 1 <= body.get("n", 1) <= 8:
+    if not 1 <= body.get("n", 1) <= 8:
         raise Refused(400, "n must be a whole number from 1 to 8.")
     if "response_format" in body:
         body["response_format"] = _response_format(body["response_format"])
@@ -106,8 +120,8 @@ def forced_tools(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _tools(body: dict[str, Any]) -> list[dict[str, Any]]:
     tools = body.get("tools", [])
-    for tool in tools if isinstance(tools, list) else [None]:
-        function = tool.get("function") if isinstance(tool, dict) else None
+    for tool in tools:
+        function = tool.get("function")
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise Refused(400, "Every tool is {'type': 'function', 'function': {'name': .., 'parameters': ..}}.")
         if not isinstance(function.get("parameters", {}), dict):

@@ -1,8 +1,8 @@
-"""Where the gateway's answers come from: the model servers of this user, or an endpoint that speaks OpenAI's protocol.
+"""Where the gateway gets its answers: the model servers of this user, or an endpoint with OpenAI's protocol.
 
 Knows addresses, keys, the queue in front of them, and what to say when they fail. Knows nothing of what is asked.
-A request waits for one of a few places. When all waiting places are taken, the next is refused at once with 503 and
-`Retry-After`: a clear no is better than a wait without end. A model server that was killed is started again.
+Only a few requests are served at once, and the others wait. When too many wait, the next is refused at once with 503
+and `Retry-After`, because a clear no is better than an endless wait. A model server that was killed is started again.
 Lessons ask for the course model. An endpoint that has one model, under another name, is asked for that one, and the
 answer says its name; where it has several, it is for the learner to say which.
 """
@@ -37,7 +37,7 @@ Locate = Callable[[str, tuple[str, str] | None], Awaitable[tuple[str, str]]]
 
 
 class Upstream:
-    """One place to send requests to, `slots` at a time, with up to `waiting` more in the queue."""
+    """One server to send requests to, `slots` at a time, while up to `waiting` more queue."""
 
     def __init__(
         self, locate: Locate, name: str, *, is_ours: bool, proxy: bool, slots: int = SLOTS, waiting: int = WAITING
@@ -194,6 +194,8 @@ def refusal(response: httpx2.Response, content: bytes, upstream: Upstream) -> Re
     status = response.status_code
     if upstream.is_ours and "too large to process" in sentence:
         return Refused(413, f"One of the texts has more than {EMBEDDING_CONTEXT} tokens: shorten it.")
+    if upstream.is_ours and "json.exception" in sentence:  # llama.cpp's word for a field of another type
+        status = 400
     if not upstream.is_ours and status == 401:
         sentence = f"{upstream.name} does not know the key in LABKIT_ENDPOINT_KEY ({sentence})."
     if status == 404 and len(upstream.models) > 1:

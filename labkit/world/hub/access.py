@@ -1,4 +1,4 @@
-"""Who asks the local Hub, and what they may see and change: tokens, gates, private repositories, revisions.
+"""Who is asking, and what they may see and change: tokens, gates, private repositories, revisions.
 
 Knows tokens and rules. Knows nothing of what is answered (`hub.api`) or of how changes are kept (`hub.scratch`).
 """

@@ -1,4 +1,4 @@
-"""What both halves of the local Hub share: how parameters are read, and the facts of a repository.
+"""What the reading and the searching half of the local Hub share: parameters, and the facts of a repository.
 
 Knows what `model_info` tells. Knows nothing of routes.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
+from labkit.world.hub.card_metadata import fits_json
 from labkit.world.hub.files import File, Repo
 from labkit.world.services import providers
 from labkit.world.services.refusals import Refused
@@ -26,7 +27,7 @@ _EXPANDABLE = {
         *("author", "cardData", "createdAt", "disabled", "gated", "lastModified", "private", "sha", "siblings", "tags"),
     },
 }
-# What was computed once; a repository that changes is another object.
+# Facts are computed once per repository: one that changes becomes another object.
 _known: weakref.WeakKeyDictionary[Repo, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 
@@ -61,7 +62,7 @@ def _facts(repo: Repo) -> dict[str, Any]:
         "sha": repo.sha,
         "private": repo.private,
         "disabled": False,
-        "gated": "manual" if repo.gated else False,
+        "gated": "manual" if repo.gated is True else repo.gated,
         "tags": repo.tags,
         "cardData": repo.card,
         "siblings": [_sibling(file, False) for file in repo.files.values()],
@@ -77,7 +78,7 @@ def _of_a_model(repo: Repo) -> dict[str, Any]:
     facts: dict[str, Any] = {"modelId": repo.id}
     facts |= {key: repo.card[key] for key in ("library_name", "pipeline_tag") if key in repo.card}
     told = ("architectures", "model_type", "quantization_config")
-    facts["config"] = {key: repo.config[key] for key in told if key in repo.config}
+    facts["config"] = {key: repo.config[key] for key in told if key in repo.config and fits_json(repo.config[key])}
     if repo.parameters:
         facts["safetensors"] = {"parameters": repo.parameters, "total": sum(repo.parameters.values())}
     return facts | ({"gguf": repo.gguf} if repo.gguf else {})

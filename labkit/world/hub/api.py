@@ -1,8 +1,8 @@
 """The Hub's protocol, for the unmodified `huggingface_hub` client: a Starlette application.
 
-It is honest: what it cannot answer it refuses with 400, and every answer carries a warning that this is the course's
-Hub. Facts about the protocol: the client's own source and requests, huggingface_hub 2.4, tried on 2026-11-23.
-Knows routes and who asks; searching, what lies in a repository, its bytes and writing have modules of their own.
+What it cannot answer it refuses with 400 rather than pretend, and every answer warns that this is the course's Hub.
+Facts about the protocol: the client's own source and requests, huggingface_hub 2.4, tried on 2026-11-23.
+Knows routes. Searching, listing files, their bytes and writing have modules of their own.
 """
 
 from __future__ import annotations

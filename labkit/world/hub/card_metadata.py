@@ -9,6 +9,7 @@ each was confirmed: to let one pass is better than to refuse it. Knows nothing o
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -34,8 +35,23 @@ _REPOSITORY = re.compile(r"(?!.*(--|\.\.))([A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w
 _HEAD = re.compile(r"\s*---[\r\n]+(.*?)[\r\n]+---(?:[\r\n]|$)", re.DOTALL)
 
 
+_MOST_ALIASES, _LONGEST_HEAD = 10, 100_000
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML without days: JSON, in which the Hub answers, has none, and what looks like a day may be none."""
+    """YAML without days: JSON, in which the Hub answers, has none, and what looks like a day may be none.
+
+    Aliases are few, because aliases of aliases make gigabytes out of a few lines.
+    """
+
+    aliases = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            self.aliases += 1
+            if self.aliases > _MOST_ALIASES:
+                raise yaml.YAMLError(f"it has more than {_MOST_ALIASES} aliases (*name)")
+        return super().compose_node(parent, index)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
@@ -44,7 +60,21 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct
 def head_of(content: str) -> Any:
     """What stands at the head of a card, between two lines `---`; None for a card without. yaml.YAMLError if broken."""
     head = _HEAD.match(content)
-    return yaml.load(head[1], _Loader) if head else None
+    if head and len(head[1]) > _LONGEST_HEAD:
+        raise yaml.YAMLError(f"it is longer than {_LONGEST_HEAD:,} characters")
+    try:
+        return yaml.load(head[1], _Loader) if head else None
+    except (ValueError, TypeError, RecursionError) as problem:  # such as a day that no month has, or a list as a name
+        raise yaml.YAMLError(str(problem)) from None
+
+
+def fits_json(value: Any) -> bool:
+    """Whether the Hub could answer with this value."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 def metadata(content: str) -> dict[str, Any]:
@@ -53,7 +83,7 @@ def metadata(content: str) -> dict[str, Any]:
         found = head_of(content)
     except yaml.YAMLError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return {name: value for name, value in found.items() if fits_json({name: value})} if isinstance(found, dict) else {}
 
 
 def validate(content: str) -> tuple[list[str], list[str]]:
@@ -70,6 +100,9 @@ def validate(content: str) -> tuple[list[str], list[str]]:
 
 
 def _errors(data: dict[str, Any]) -> Iterator[str]:
+    for name, value in data.items():
+        if not fits_json({name: value}):
+            yield f'"{name}" has a value that JSON cannot hold, such as .nan, or bytes'
     for name in ("license", "language", "base_model", "datasets"):
         values = data.get(name)
         for value in values if isinstance(values, list) else [] if values is None else [values]:

@@ -1,6 +1,6 @@
-"""What lies in one repository of the local Hub, and how it came there: files, folders, branches, commits, headers.
+"""What one repository of the local Hub contains, and its history: files, folders, branches, commits, headers.
 
-Knows what is told of a file. Its bytes are `hub.resolve`'s, and the facts of a whole repository `hub.answers`'.
+Knows what is listed about a file. `hub.resolve` sends its bytes; `hub.answers` has the facts of a whole repository.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from labkit.world.hub.access import key_of, repo, require_access
 from labkit.world.hub.answers import facts_of, only, truth
 from labkit.world.hub.files import File, Repo
 from labkit.world.hub.scratch import Commit, State
-from labkit.world.hub.upload import body_of
+from labkit.world.hub.upload import MOST_JSON
+from labkit.world.services import bodies
 from labkit.world.services.refusals import Refused
 
 _UNKNOWN_DAY = "1970-01-01T00:00:00.000Z"
@@ -42,7 +43,7 @@ async def tree(request: Request) -> Response:
 
 async def paths_info(request: Request) -> Response:
     """The same of paths that are asked for by name. What is not there is left out."""
-    found, form = repo(request), parse_qs((await body_of(request)).decode("utf-8", "replace"))
+    found, form = repo(request), parse_qs((await bodies.content(request, MOST_JSON)).decode("utf-8", "replace"))
     folders, listed = _folders(found), []
     for path in form.get("paths", []):
         if path in found.files:

@@ -1,4 +1,4 @@
-"""Failures to order from the local Hub, and the requests that it got: what does the client do, and what does it not?
+"""Failures on request from the local Hub, and the requests that it got: what does the client do about them?
 
     hub_drills.order(path="/api/models", status=429, times=2, retry_after=1)
     list(HfApi().list_models(limit=1))        # comes back until it is answered

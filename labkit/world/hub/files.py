@@ -16,7 +16,7 @@ LARGE = (".safetensors", ".gguf", ".bin")
 
 @dataclass(frozen=True)
 class File:
-    """One file. `size` is what it claims; `content` what is there: of weights rebuilt from shapes only their header."""
+    """One file. `size` is what it claims to have, `content` what is here: the header alone, where weights are not."""
 
     path: str
     size: int
@@ -31,7 +31,7 @@ class File:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of a large file (of a header alone where no more is here), git's own SHA-1 of a small one."""
+        """SHA-256 of a large file, or of its header where that is all there is; git's own SHA-1 of a small one."""
         if self.known_digest:
             return self.known_digest
         if not self.is_large:
@@ -52,14 +52,14 @@ class File:
 
 @dataclass(frozen=True, eq=False)
 class Repo:
-    """One repository, with the metadata that the client asks for. Two are the same only if they are the same object."""
+    """One repository, with the metadata that clients ask for. Compared by identity."""
 
     id: str
     files: dict[str, File]
     card: dict[str, Any]
     config: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)  # numbers of each dtype in its safetensors files
-    gated: bool = False
+    gated: bool | str = False  # True means manual
     released: str | None = None  # year, year and month, or a day
     kind: str = "model"  # or "dataset"
     gguf: dict[str, Any] = field(default_factory=dict)  # what the header of its GGUF file says
@@ -117,7 +117,7 @@ class Repo:
         relation, parents = self.bases
         for parent in parents:
             tags += [f"base_model:{parent}", f"base_model:{relation}:{parent}"]
-        return [tag for tag in tags if tag]
+        return [tag for tag in tags if tag and isinstance(tag, str)]
 
 
 _FORMATS = {"safetensors": "safetensors", "gguf": "gguf", "bin": "pytorch"}
@@ -130,7 +130,7 @@ def _dataset_tags(card: dict[str, Any]) -> list[str]:
 
 def _listed(value: Any) -> list[str]:
     """A field of a card that may be missing, one word or several."""
-    return [] if not value else [value] if isinstance(value, str) else list(value)
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
 
 
 def text_file(path: str, text: str) -> dict[str, File]:

@@ -3,8 +3,8 @@
     hub-scratch/objects/SHA256          the content of a file, once, whatever its names
     hub-scratch/repos/KIND--OWNER--NAME.json   one repository: settings, commits, branches, tags
 
-Objects are written first, then the one JSON file is replaced in a single step: a process killed in between leaves
-objects that nothing names, and never half a commit. Knows files and commits. Knows nothing of HTTP or of who may write.
+Objects are written first, then the one JSON file is replaced in a single step: a process that is killed in between
+leaves unused objects, and never half a commit. Knows files and commits. Knows nothing of HTTP or of who may write.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Commit:
 
 @dataclass
 class State:
-    """One repository of a learner. A change makes a new one: who holds this reads what was."""
+    """One repository of a learner. It never changes: a commit makes a new one, and readers keep this one."""
 
     id: str
     kind: str
     private: bool = False
-    gated: bool = False
+    gated: bool | str = False  # "auto" or "manual"; True from an older labkit means manual
     commits: dict[str, Commit] = field(default_factory=dict)
     parents: dict[str, str | None] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
@@ -254,10 +254,15 @@ def _parameters(files: Iterable[File]) -> dict[str, int]:
             length = int.from_bytes(file.read(0, 8), "little")
             header = _parsed(file.read(8, 8 + min(length, 100_000_000)))
             for entry in header.values() if isinstance(header, dict) else ():
-                if isinstance(entry, dict) and isinstance(entry.get("shape"), list):
+                if isinstance(entry, dict) and _is_shape(entry.get("shape")):
                     dtype = str(entry.get("dtype"))
                     counts[dtype] = counts.get(dtype, 0) + math.prod(entry["shape"])
     return counts
+
+
+def _is_shape(value: Any) -> bool:
+    whole = isinstance(value, list) and len(value) < 10
+    return whole and all(isinstance(size, int) and 0 <= size < 2**40 for size in value)
 
 
 def _json(file: File | None) -> Any:

@@ -88,7 +88,7 @@ def _tests(query: QueryParams) -> Iterable[Callable[[Repo], bool]]:
         yield lambda repo: repo.author.lower() == author.lower()
     if "gated" in query:
         gated = truth(query, "gated")
-        yield lambda repo: repo.gated == gated
+        yield lambda repo: bool(repo.gated) == gated
     if task := query.get("pipeline_tag"):
         yield lambda repo: repo.card.get("pipeline_tag") == task
     if sizes := query.get("num_parameters"):

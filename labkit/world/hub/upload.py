@@ -1,8 +1,8 @@
 """The write side of the Hub's protocol, into the scratch space: create, upload, commit, branch, tag, delete.
 
 As the unmodified client sends it with HF_HUB_DISABLE_XET=1 (huggingface_hub 1.27 and 2.4, tried on 2026-11-23). The
-repositories of the catalogue are read-only; each user writes in their own place. Knows requests; what is kept is in
-`hub.scratch`, who may is in `hub.access`.
+repositories of the catalogue are read-only; each user writes under their own name. Knows requests; `hub.scratch` keeps
+what was written, `hub.access` says who may write.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -25,6 +24,8 @@ from labkit.world.hub import card_metadata
 from labkit.world.hub.access import key_of, kind_of, may_see, no_repo, require_writer, user
 from labkit.world.hub.files import LARGE
 from labkit.world.hub.scratch import Entry, Scratch, State
+from labkit.world.services import bodies
+from labkit.world.services.bodies import OBJECT, OBJECTS, SIZE, TEXT, TRUTH
 from labkit.world.services.refusals import Refused
 
 LARGE_FROM = 10_000_000  # the real Hub keeps larger files outside git, too
@@ -35,28 +36,8 @@ _NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(?<![.-])"
 _REFERENCE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}")
 
 
-async def body_of(request: Request, most: int = MOST_JSON) -> bytes:
-    """The body, up to `most` bytes; 413 for more."""
-    content = b""
-    async for piece in request.stream():
-        content += piece
-        if len(content) > most:
-            raise Refused(413, f"The course's Hub reads up to {most / 1e6:.0f} MB here.")
-    return content
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    found = _parsed(await body_of(request))
-    if not isinstance(found, dict):
-        raise Refused(400, "The body should be a JSON object.")
-    return found
-
-
-def _parsed(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        raise Refused(400, "The body is not JSON.") from None
+async def _asked(request: Request, **fields: bodies.Kind) -> dict[str, Any]:
+    return bodies.parsed(await bodies.content(request, MOST_JSON), fields)
 
 
 def _scratch(request: Request) -> Scratch:
@@ -80,13 +61,14 @@ def _state(request: Request) -> State:
 
 
 async def create(request: Request) -> Response:
-    asked = await _json(request)
+    kinds = {"name": TEXT, "organization": TEXT, "type": TEXT, "visibility": TEXT, "private": TRUTH}
+    asked = await _asked(request, **kinds)
     owner, kind = asked.get("organization"), asked.get("type") or "model"
     writer = require_writer(request, owner)
     name = asked.get("name")
     if kind not in ("model", "dataset"):
         raise Refused(400, f"The course's Hub keeps models and datasets, and no {str(kind)[:20]}.")
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith(".git"):
+    if not name or not _NAME.fullmatch(name) or name.endswith(".git"):
         raise Refused(400, "A name has letters, digits, '-', '_' and '.', at most 96, and begins with a letter.")
     visibility = asked.get("visibility") or ("private" if asked.get("private") else "public")
     if visibility not in ("public", "private"):
@@ -104,7 +86,7 @@ async def create(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    asked = await _json(request)
+    asked = await _asked(request, name=TEXT, organization=TEXT, type=TEXT)
     writer = require_writer(request, asked.get("organization"))
     prefix = "" if (asked.get("type") or "model") == "model" else "datasets/"
     scratch = _scratch(request)
@@ -118,12 +100,14 @@ async def delete(request: Request) -> Response:
 
 async def settings(request: Request) -> Response:
     """Private or public, behind a gate or not."""
-    asked, scratch = await _json(request), _scratch(request)
+    asked, scratch = await _asked(request, private=TRUTH, visibility=TEXT), _scratch(request)
     changes: dict[str, Any] = {}
     if "private" in asked or "visibility" in asked:
         changes["private"] = bool(asked.get("private")) or asked.get("visibility") == "private"
     if "gated" in asked:
-        changes["gated"] = bool(asked["gated"])
+        changes["gated"] = "manual" if asked["gated"] is True else asked["gated"] or False
+        if changes["gated"] not in ("auto", "manual", False):
+            raise Refused(400, f"gated must be auto, manual or false, and not {str(asked['gated'])[:40]}.")
     if not changes or set(asked) - {"private", "visibility", "gated"}:
         raise Refused(400, "The course's Hub changes private, visibility and gated.")
     with scratch.lock:
@@ -141,14 +125,15 @@ async def branch(request: Request) -> Response:
 async def tag(request: Request) -> Response:
     if request.method == "DELETE":
         return await _reference(request, "tags", request.path_params["revision"])
-    asked = await _json(request)
+    asked = await _asked(request, tag=TEXT)
     return await _reference(request, "tags", asked.get("tag"), request.path_params["revision"])
 
 
 async def _reference(request: Request, which: str, name: Any, start: str | None = None) -> Response:
-    asked = _parsed(await body_of(request) or b"{}") if which == "branches" else {}
+    content = await bodies.content(request, MOST_JSON) if which == "branches" else b""
+    asked = bodies.parsed(content or b"{}", {"startingPoint": TEXT})
     scratch = _scratch(request)
-    if not isinstance(name, str) or not _REFERENCE.fullmatch(name):
+    if not name or not _REFERENCE.fullmatch(name):
         raise Refused(400, "A branch or tag has letters, digits, '-', '_', '.' and '/'.")
     with scratch.lock:
         state = _state(request)
@@ -171,34 +156,35 @@ async def _reference(request: Request, which: str, name: Any, start: str | None 
 
 async def validate_yaml(request: Request) -> Response:
     """What the client asks before it sends a card: errors refuse it, warnings let it pass."""
-    content = (await _json(request)).get("content")
-    errors, found = card_metadata.validate(content if isinstance(content, str) else "")
+    errors, found = card_metadata.validate((await _asked(request, content=TEXT)).get("content") or "")
     answer = {"errors": [{"message": one} for one in errors], "warnings": [{"message": one} for one in found]}
     return JSONResponse(answer, 400 if errors else 200)
 
 
 async def preupload(request: Request) -> Response:
-    """How each file is to come: small ones in the commit itself, large ones before it."""
-    state, asked = _state(request), await _json(request)
+    """How each file has to be sent: small ones inside the commit, large ones before it."""
+    state, asked = _state(request), await _asked(request, files=OBJECTS)
     _no_pull_request(request)
     state.commit_of(request.path_params["revision"])
     modes = []
     for file in asked.get("files") or []:
-        path, size = _path(file.get("path")), file.get("size")
-        large = path.endswith(LARGE) or (isinstance(size, int) and size > LARGE_FROM)
+        bodies.check(file, {"size": SIZE})
+        path, size = _path(file.get("path")), file.get("size") or 0
+        large = path.endswith(LARGE) or size > LARGE_FROM
         modes.append({"path": path, "uploadMode": "lfs" if large else "regular", "shouldIgnore": False})
     return JSONResponse({"files": modes})
 
 
 async def batch(request: Request) -> Response:
     """Where to put the large files: an address that is good for one content, and needs no token."""
-    state, asked = _state(request), await _json(request)
+    state, asked = _state(request), await _asked(request, operation=TEXT, objects=OBJECTS)
     if asked.get("operation") != "upload":
         raise Refused(400, "The course's Hub takes uploads here; files are read at /resolve/.")
     objects = []
     for one in asked.get("objects") or []:
-        oid, size = one.get("oid"), one.get("size")
-        if not (isinstance(oid, str) and re.fullmatch("[0-9a-f]{64}", oid) and isinstance(size, int) and size >= 0):
+        bodies.check(one, {"oid": TEXT, "size": SIZE})
+        oid, size = one.get("oid") or "", one.get("size")
+        if size is None or not re.fullmatch("[0-9a-f]{64}", oid):
             raise Refused(400, "A large file is named by its SHA-256 and its size.")
         answer: dict[str, Any] = {"oid": oid, "size": size}
         if _scratch(request).stored(oid) is None:
@@ -243,11 +229,13 @@ async def commit(request: Request) -> Response:
     """Lines of JSON: what the commit says, then what it adds and deletes."""
     _no_pull_request(request)
     state, scratch = _state(request), _scratch(request)
-    lines = [_parsed(line) for line in (await body_of(request, MOST_COMMIT)).splitlines() if line.strip()]
-    if not lines or not all(isinstance(line, dict) and isinstance(line.get("value"), dict) for line in lines):
+    content = await bodies.content(request, MOST_COMMIT)
+    lines = [bodies.parsed(line, {"key": TEXT, "value": OBJECT}) for line in content.splitlines() if line.strip()]
+    if not lines or not all(line.get("value") for line in lines):
         raise Refused(400, "A commit is lines of JSON, each with a key and a value.")
     header = next((line["value"] for line in lines if line.get("key") == "header"), {})
-    if not str(header.get("summary") or "").strip():
+    bodies.check(header, {"summary": TEXT, "description": TEXT, "parentCommit": TEXT})
+    if not (header.get("summary") or "").strip():
         raise Refused(400, "A commit needs a summary.")
     changes = [_change(line.get("key"), line["value"], scratch) for line in lines if line.get("key") != "header"]
     branch = request.path_params["revision"]
@@ -261,7 +249,7 @@ async def commit(request: Request) -> Response:
         files = dict(state.commits[parent].files)
         for kind, path, entry in changes:
             _apply(files, kind, path, entry)
-        title, message = str(header["summary"])[:500], str(header.get("description") or "")[:10_000]
+        title, message = header["summary"][:500], (header.get("description") or "")[:10_000]
         new = scratch.commit(state, branch, state.owner, title, message, files, parent=parent)
     oid, prefix = new.branches[branch], "" if kind_of(request) == "model" else "datasets/"
     url = f"{request.base_url}{prefix}{state.id}/commit/{oid}"
@@ -270,6 +258,7 @@ async def commit(request: Request) -> Response:
 
 def _change(key: Any, value: dict[str, Any], scratch: Scratch) -> tuple[str, str, Entry | None]:
     """One line of a commit as (what, path, content); contents are kept at once."""
+    bodies.check(value, {"content": TEXT, "oid": TEXT, "size": SIZE})
     path = _path(value.get("path"), folder=key == "deletedFolder")
     if key == "file":
         try:
@@ -281,7 +270,7 @@ def _change(key: Any, value: dict[str, Any], scratch: Scratch) -> tuple[str, str
         scratch.require_room(len(content))
         return "add", path, scratch.put(content)
     if key == "lfsFile":
-        oid = str(value.get("oid"))
+        oid = value.get("oid") or ""
         entry = scratch.stored(oid) if re.fullmatch("[0-9a-f]{64}", oid) else None
         if entry is None or value.get("size", entry.size) != entry.size:
             raise Refused(400, f"The content of {path} has not come: upload it before the commit.")

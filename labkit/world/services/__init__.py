@@ -1,6 +1,6 @@
-"""One process a user for each service of the local world: started once, joined by every kernel, gone a minute later.
+"""Each service of the local world is one process per user: started once, shared by all kernels, ended when unused.
 
-Knows how to start, find, judge and end that process. Knows nothing of what a service does: it is described by
+Knows how to start, find, check and end that process. Knows nothing of what a service does: it is described by
 a `Kind`, and its process calls `host.main`. Its files, and what tells one instance from another, are in
 `records`. Accounts never share a service, whatever they can read.
 
@@ -24,7 +24,7 @@ from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.world.services import records
 
-LINGER_S = 60.0  # how long a service waits for a next user
+LINGER_S = 60.0  # how long a service stays without a user
 PATIENCE_S = 120.0  # how long a start may take
 _HEALTH_S = 10.0  # how long `/health` may take: the cores may be busy with a model
 

@@ -1,7 +1,7 @@
-"""Failures to order: the next requests meet a 429, an answer that is slow, a stream that breaks off.
+"""Failures on request: the next calls get a 429, a slow answer, or a stream that breaks off.
 
 `Drills` is the ASGI middleware that the gateway and the Hub put before their answers; `ask` is how a lesson's side
-speaks to it. Knows what a failure looks like from outside. Knows nothing of what would have been answered.
+speaks to it. Knows what a failure looks like to a client. Knows nothing of the answers that it replaces.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Drill:
         if self.status not in (*SENTENCES, *KINDS):
             known = ", ".join(map(str, (*SENTENCES, *KINDS)))
             raise LabError(f"There is no drill {self.status!r}: choose from {known}.")
+        if not isinstance(self.method, str):
+            raise LabError(f"method cannot be {self.method!r}: give GET, POST or another of HTTP's words.")
         if not isinstance(self.times, int) or not 1 <= self.times <= 1000:
             raise LabError(f"A drill cannot be met {self.times!r} times: give a whole number from 1 to 1000.")
         if not isinstance(self.seconds, int | float) or not 0 <= self.seconds <= 600:
@@ -81,7 +83,7 @@ def ask(url: str, key: str, method: str, body: Any = None) -> Any:
 
 
 class Drills:
-    """Meets each request with what was ordered for it, and remembers all of them."""
+    """Gives each request the failure that was ordered for it, if any, and remembers every request."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -106,7 +108,7 @@ class Drills:
             await self.app(scope, receive, noted)
         elif isinstance(drill.status, int):
             refused = Refused(drill.status, f"Drill: {SENTENCES[drill.status]}", retry_after=drill.retry_after)
-            await refused.response()(scope, receive, noted)
+            await refused.response(scope["path"])(scope, receive, noted)
         else:
             await self._met(drill, scope, receive, noted)
 

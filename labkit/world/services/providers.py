@@ -1,4 +1,4 @@
-"""Which Inference Providers the local world has, and for what: the Hub tells it, the gateway keeps to it.
+"""Which Inference Providers the local world has, and for which tasks: the Hub lists them, the gateway answers for them.
 
 Each stands in for a provider of that name; all of them are the course's gateway, which runs the course model and no
 other. Knows names and tasks of the protocol (huggingface_hub 2.4). Knows nothing of how a request is answered.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from labkit.facts import catalogue
 
-# The first is what the client takes for provider="auto", but for chat, where the router itself chooses. The protocol
+# With provider="auto" the client takes the first, except for chat, where the router chooses. The protocol
 # has one task a provider here; of hf-inference the client knows all tasks by itself.
 PROVIDERS = {
     "hf-inference": "conversational",

@@ -5,8 +5,8 @@ the service's name, followed by a hash of its options when there are any, so tha
 
     INSTANCE.json     who runs: pid, birth, url, key, version, arguments; mode 0600; written and removed by the service
     INSTANCE.lock     held while a process starts or joins the service, and while the service decides to end; mode 0600
-    INSTANCE.users/   one empty file a user process, PID-BIRTH: its lease
-    INSTANCE.log      what the running or the last process printed; mode 0600
+    INSTANCE.users/   one empty file for each process that uses it, PID-BIRTH: its lease
+    INSTANCE.log      what the present process printed, or the last one; mode 0600
 
 Knows names and contents. Knows nothing of how a service is started or reached.
 """

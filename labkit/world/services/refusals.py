@@ -1,6 +1,8 @@
-"""Answers that are errors, in the forms that clients read: `X-Error-Message` and `X-Error-Code`, and JSON with `error`.
+"""Answers that are errors, in the forms that clients read: headers for huggingface_hub, and JSON with `error`.
 
-Shared by the servers of the local world. Knows nothing of what is asked.
+Under the paths of OpenAI's protocol `error` is an object with message, type and code, and its clients show the message
+of that alone. Elsewhere `error` is the sentence. Shared by the servers of the local world. Knows nothing of what is
+asked.
 """
 
 from __future__ import annotations
@@ -35,9 +37,20 @@ class Refused(HTTPException):
         super().__init__(status, sentence, headers)
         self.more = more
 
-    def response(self) -> Response:
-        """The answer, which is also an ASGI application for middleware."""
-        return JSONResponse({"error": self.detail, **self.more}, self.status_code, self.headers)
+    def response(self, path: str = "") -> Response:
+        """The answer to a request for `path`. It is an ASGI application, too, for middleware."""
+        return JSONResponse(error(self.detail, path, self.status_code, **self.more), self.status_code, self.headers)
+
+
+def error(sentence: str, path: str, status: int, **more: Any) -> dict[str, Any]:
+    """The body of an error in the form that belongs to the path."""
+    if "/v1/" not in path:
+        return {"error": sentence, **more}
+    kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": sentence, "type": kind, "code": None} | more}
+
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 def handlers(
@@ -48,6 +61,12 @@ def handlers(
     async def answer(request: Request, problem: Exception) -> Response:
         assert isinstance(problem, HTTPException)
         refused = problem if isinstance(problem, Refused) else elsewhere(request, problem.status_code)
-        return refused.response()
+        return refused.response(request.url.path)
 
-    return {HTTPException: answer}
+    async def broken(request: Request, problem: Exception) -> Response:
+        """Starlette raises it again, so that the log has the reason."""
+        return Refused(500, "The course's server made a mistake of its own here: its log says more.").response(
+            request.url.path
+        )
+
+    return {HTTPException: answer, Exception: broken}

@@ -27,7 +27,7 @@ def press(button):
     view.parts[button].click()
 
 def settle():
-    while [one for one in threading.enumerate() if one.name == "labkit-api"]:
+    while [one for one in threading.enumerate() if one.name == "labkit-widget"]:
         time.sleep(0.05)
     return [view.parts["output_a"].value, view.parts["output_b"].value]
 

@@ -106,7 +106,7 @@ def test_stop_ends_the_round_and_it_does_not_count():
     settle(view)
     assert "This round was stopped and does not count." in view.parts["output"].value
     assert voting(view) == [False] * 3 and view.parts["stop"].disabled
-    for thread in [thread for thread in threading.enumerate() if thread.name == "labkit-arena"]:
+    for thread in [thread for thread in threading.enumerate() if thread.name == "labkit-widget"]:
         thread.join(timeout=5)
         assert not thread.is_alive()
 

@@ -148,10 +148,10 @@ def test_chat_stops_when_asked():
     say(view, "a second question is ignored while an answer runs")
     view.parts["stop"].click()
     wait(view)
-    for thread in [thread for thread in threading.enumerate() if thread.name == "labkit-chat"]:
+    for thread in [thread for thread in threading.enumerate() if thread.name == "labkit-widget"]:
         thread.join(timeout=5)
     assert "stopped:" in view.parts["output"].value
-    assert not [thread for thread in threading.enumerate() if thread.name == "labkit-chat"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "labkit-widget"]
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -194,7 +194,7 @@ def test_enter_sends():
 
 
 @pytest.mark.parametrize("error", [LabError("The model went home."), ValueError("<b>no</b>")])
-def test_a_failed_answer_is_told_and_forgotten(error):
+def test_a_failed_answer_is_told_and_its_question_handed_back(error):
     def reply(messages, stop):
         yield "half"
         raise error
@@ -204,7 +204,7 @@ def test_a_failed_answer_is_told_and_forgotten(error):
     wait(view)
     html = view.parts["output"].value
     assert "That did not work." in html and "<b>no</b>" not in html
-    assert "No messages yet." in html
+    assert "No messages yet." in html and view.parts["text"].value == "hi", "the question can be sent again"
 
 
 def test_empty_questions_are_not_sent():

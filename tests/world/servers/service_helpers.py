@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from hypothesis import strategies as st
 
 from labkit.base import assets, processes
 from labkit.world.services import http_server, records
 
 HERE = Path(__file__).parent
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=5,
+)
+"""Any value that Python writes as JSON, halves of characters and infinite numbers among them."""
 
 
 class User:

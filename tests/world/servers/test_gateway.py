@@ -13,9 +13,14 @@ import subprocess
 import sys
 import threading
 
+import huggingface_hub
+import openai
 import pytest
+import requests
 from gateway_helpers import KEY, MODEL, QUESTION, ask, busy, chat_body
-from service_helpers import gone, greeting, kill, listens_at, serving, wait_until
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from service_helpers import ANYTHING, gone, greeting, kill, listens_at, serving, wait_until
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -26,6 +31,7 @@ from labkit.world import services
 from labkit.world.gateway import service as gateway
 from labkit.world.gateway import upstream as gateway_upstream
 from labkit.world.gateway.api import application
+from labkit.world.gateway.requests import FIELDS
 from labkit.world.model_server.service import model_server
 
 CHAT = "/v1/chat/completions"
@@ -46,7 +52,8 @@ def own_url(own_course_cache):
 
 
 def error(answer) -> str:
-    return json.loads(answer[2])["error"]
+    said = json.loads(answer[2])["error"]
+    return said if isinstance(said, str) else said["message"]
 
 
 @pytest.fixture
@@ -85,12 +92,20 @@ def test_no_door_opens_without_the_key(strict, path):
             "runs .*SmolLM2.* only, not meta-llama/Llama-2-70b",
         ),
         (CHAT, {"messages": QUESTION}, 400, "only, not None"),
-        (CHAT, chat_body(model=["x"]), 400, "only, not"),
         (CHAT, chat_body(model=f"{MODEL}:nobody"), 400, "Nobody is called 'nobody' .* fastest, cheapest, preferred"),
         (CHAT, chat_body(model=f"{MODEL}:"), 400, "Nobody is called ''"),
         (CHAT, chat_body(reasoning_effort="a lot"), 400, "one of none, minimal, low"),
         (CHAT, chat_body(reasoning_effort=3), 400, "one of none, minimal, low"),
         (CHAT, chat_body(reasoning_effort="low", tools=[{"function": {"name": "f"}}]), 400, "leave out tools"),
+        (CHAT, chat_body(model=["x"]), 400, "model must be a text"),
+        (CHAT, chat_body(model="\ud800"), 400, "^model has what JSON cannot hold"),
+        (CHAT, chat_body(messages=[{"role": "user", "content": "\udc00"}]), 400, "^messages has what JSON"),
+        (CHAT, chat_body(temperature=float("inf")), 400, "^temperature has what JSON"),
+        (CHAT, chat_body(temperature="hot"), 400, '^temperature must be a number, and not "hot"'),
+        (CHAT, chat_body(seed=10**30), 400, "^seed must be a whole number of at most 64 bits"),
+        (CHAT, chat_body(seed=[1]), 400, "^seed must be a whole number"),
+        (CHAT, chat_body(n=2, stream="yes"), 400, "^stream must be true or false"),
+        (CHAT, chat_body(max_tokens=-1), 400, "^max_tokens must be a whole number above 0"),
         ("/nebius" + CHAT, chat_body(), 404, "does not stand in for nebius: it does for hf-inference, groq"),
         ("/v1/images/generations", {}, 404, 'images and speech need mode="live"'),
         (CHAT, chat_body(messages=[]), 400, "at least one message"),
@@ -104,7 +119,7 @@ def test_no_door_opens_without_the_key(strict, path):
         (CHAT, chat_body(response_format={"type": "regex", "value": "a+"}), 400, "response_format cannot be"),
         (CHAT, chat_body(response_format="json"), 400, "response_format cannot be"),
         (CHAT, chat_body(response_format={"type": "json_schema", "json_schema": {}}), 400, "needs a JSON schema"),
-        (CHAT, chat_body(tools=[1]), 400, "Every tool is"),
+        (CHAT, chat_body(tools=[1]), 400, "^tools must be a list of JSON objects"),
         (CHAT, chat_body(tools=[{"function": {"name": "f", "parameters": []}}]), 400, "parameters of f must be"),
         (
             CHAT,
@@ -115,6 +130,7 @@ def test_no_door_opens_without_the_key(strict, path):
         (CHAT, chat_body(n=2, messages=[{"role": "assistant", "tool_calls": [1]}]), 400, "The tool_calls of a message"),
         (f"/hf-inference/models/{MODEL}", {"inputs": 5}, 422, "inputs must be a text"),
         (f"/hf-inference/models/{MODEL}", {"inputs": "x", "parameters": [1]}, 422, "parameters must be"),
+        (f"/hf-inference/models/{MODEL}", {"inputs": "x", "parameters": {"max_new_tokens": 0}}, 422, "^max_new_tokens"),
         (
             f"/hf-inference/models/{MODEL}",
             {"inputs": "x", "parameters": {"watermark": True}},
@@ -138,6 +154,32 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(strict, path, body, stat
     answer = ask(strict, path, body)
     assert answer[0] == status, answer[2]
     assert re.search(sentence, error(answer)) and answer[1]["x-error-message"].isascii()
+
+
+_BODIES = ("messages", "prompt", "input", "inputs", "parameters")
+some_fields = st.dictionaries(st.sampled_from([*FIELDS, *_BODIES]), ANYTHING)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(some_fields, st.sampled_from([CHAT, "/v1/completions", "/v1/embeddings", f"/hf-inference/models/{MODEL}"]))
+def test_no_body_breaks_the_gateway(mute, body, path):
+    status, _, content = ask(mute, path, {"model": MODEL, "messages": QUESTION} | body)
+    assert status in (400, 422, 503), content
+
+
+def test_each_client_shows_the_sentence(strict):
+    sentence = "The course's gateway runs HuggingFaceTB/SmolLM2-135M-Instruct only, not some/other"
+    client = openai.OpenAI(base_url=f"{strict}/v1", api_key=KEY)
+    with pytest.raises(openai.BadRequestError, match=f"^Error code: 400 - {sentence}"):
+        client.chat.completions.create(model="some/other", messages=QUESTION)
+    with pytest.raises(openai.AuthenticationError, match="401 - This is another program's gateway: its key is missing"):
+        client.with_options(api_key="x").models.list()
+    with pytest.raises(huggingface_hub.errors.HfHubHTTPError, match=f"(?m)^{sentence}"):
+        huggingface_hub.InferenceClient(f"{strict}/v1", api_key=KEY).chat_completion(QUESTION, model="some/other")
+    answer = requests.post(f"{strict}{CHAT}", json={"model": "some/other"}, headers={"Authorization": f"Bearer {KEY}"})
+    said = answer.json()["error"]
+    assert said.pop("message").startswith(sentence)
+    assert said == {"type": "invalid_request_error", "code": "model_not_found"}
 
 
 def test_too_much_is_refused_before_it_is_read(strict):
@@ -182,7 +224,7 @@ def test_a_killed_model_server_is_said_and_replaced(own_url):
     assert "ended in the middle of this request" in error(outcomes[False])
     last = outcomes[True][2].rstrip().split(b"\n\n")[-1]
     said = json.loads(last.removeprefix(b"data: "))
-    assert said["error_type"] == "incomplete_generation" and "ended in the middle" in said["error"]
+    assert said["error_type"] == "incomplete_generation" and "ended in the middle" in said["error"]["message"]
     assert ask(own_url, CHAT, chat_body())[0] == 200, "the next call has a new server"
 
 
@@ -212,7 +254,7 @@ def test_a_full_queue_says_so_at_once(own_course_cache):
     assert set(statuses) == {200, 503} and statuses.count(200) >= 1
     for status, headers, content in found:
         if status == 503:
-            assert headers["retry-after"] == "2" and "is full" in json.loads(content)["error"]
+            assert headers["retry-after"] == "2" and "is full" in json.loads(content)["error"]["message"]
         else:
             assert b'"finish_reason":"length"' in content, "complete"
 
@@ -266,7 +308,7 @@ def test_an_endpoint_with_other_models(course_cache, names, status, said):
         answer = ask(url, CHAT, chat_body())
         other = ask(url, CHAT, chat_body(model="some/other"))
     found = json.loads(answer[2])
-    assert answer[0] == status and re.search(said, found["model"] if status == 200 else found["error"])
+    assert answer[0] == status and re.search(said, found["model"] if status == 200 else error(answer))
     assert other[0] == 404, "another model that is asked for by name is not swapped"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, errors
 from service_helpers import serving
@@ -19,6 +21,7 @@ HEAD = {
     "pipeline_tag": "text-generation",
     "tags": ["lora"],
 }
+NAN = "{task: {type: t}, dataset: {type: d, name: n}, metrics: [{type: m, value: .nan}]}"
 FIGURE = EvalResult("text-generation", "open-models-lab/desks", "desks", "exact_match", 0.8)
 
 
@@ -164,3 +167,51 @@ def _commit(api: HfApi, repo: str, lines: list[dict]) -> None:
 )
 def test_the_metadata_of_a_card(content, found):
     assert card_metadata.metadata(content) == found
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (f"model-index: [{{name: x, results: [{NAN}]}}]", "model-index"),
+        ("extra: !!binary aGVsbG8=", "extra"),
+        ("extra: !!set {a, b}", "extra"),
+        ("extra: .inf", "extra"),
+        ('extra: "\\uD800"', "extra"),
+        ("extra: &a [*a]", "extra"),
+        ("? [1, 2]\n: x", "unhashable"),
+        ("date: 2026-02-31", None),
+        ("size_categories: 5\ntask_categories: {a: 1}", None),
+    ],
+)  # fmt: skip
+def test_a_card_that_could_not_be_shown_again_is_refused_with_the_fields_name(local, head, name):
+    api = HfApi(endpoint=local, token="hf_course_learner")
+    for kind in ("model", "dataset"):
+        repo = api.create_repo("learner/breaks", repo_type=kind, exist_ok=True).repo_id
+        send = {"path_or_fileobj": f"---\nlicense: mit\n{head}\n---\n# X\n".encode(), "path_in_repo": "README.md"}
+        if name is None:
+            api.upload_file(repo_id=repo, repo_type=kind, **send)
+        else:
+            with pytest.raises((errors.HfHubHTTPError, ValueError), match=name):
+                api.upload_file(repo_id=repo, repo_type=kind, **send)
+        assert api.repo_info(repo, repo_type=kind).card_data is not None or name
+    assert [one.id for one in api.list_models(author="learner", full=True)] and list(
+        api.list_datasets(author="learner")
+    )
+
+
+def test_what_came_in_another_way_is_readable_all_the_same(local):
+    """Files that the Hub does not look at before they are committed."""
+    api = HfApi(endpoint=local, token="hf_course_learner")
+    repo = api.create_repo("learner/odd", exist_ok=True).repo_id
+    header = b'{"a": {"dtype": "F32", "shape": ["x", -1]}, "b": {"dtype": "F32", "shape": [2, 3]}}'
+    config = b'{"model_type": ["x"], "architectures": [NaN], "quantization_config": {"bits": 1e999}}'
+    for path, content in (("config.json", config), ("m.safetensors", len(header).to_bytes(8, "little") + header)):
+        api.upload_file(path_or_fileobj=content, path_in_repo=path, repo_id=repo)
+    assert api.model_info(repo).safetensors.total == 6 and list(api.list_models(author="learner", full=True))
+
+
+def test_a_few_lines_of_aliases_do_not_keep_the_hub_busy(local):
+    lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    began = time.process_time()
+    (said,), _ = card_metadata.validate("---\n" + "\n".join(lines) + "\n---\n")
+    assert "more than 10 aliases" in said and time.process_time() - began < 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, hf_hub_download
-from service_helpers import serving
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from service_helpers import ANYTHING, serving
 
 from labkit.world import weights
 from labkit.world.hub import api as hub_api
@@ -129,6 +132,46 @@ def test_bodies_that_make_no_sense(address, body):
     assert alive(address)
 
 
+WRONG_TYPES = [
+    ("/api/repos/create", {"name": "ab", "private": "x"}, "private must be true or false"),
+    ("/api/repos/create", {"name": "ab", "organization": True}, "organization must be a text"),
+    ("/api/repos/create", {"name": "ab", "type": ["model"]}, "type must be a text"),
+    ("/api/models/learner/own/preupload/main", {"files": "README.md"}, "files must be a list of JSON objects"),
+    ("/api/models/learner/own/preupload/main", {"files": [{"path": "a", "size": "big"}]}, "size must be"),
+    ("/learner/own.git/info/lfs/objects/batch", {"operation": "upload", "objects": "README.md"}, "objects must be"),
+    ("/api/models/learner/own/branch/x", {"startingPoint": ["main"]}, "startingPoint must be a text"),
+    ("/api/models/learner/own/tag/main", {"tag": 3}, "tag must be a text"),
+    ("/api/models/learner/own/settings", {"gated": "sometimes"}, "gated must be auto, manual or false"),
+    ("/api/validate-yaml", {"content": 3}, "content must be a text"),
+    ("/api/models/learner/own/commit/main", {"key": "header", "value": {"summary": ["x"]}}, "summary must be a text"),
+    ("/api/models/learner/own/commit/main", {"key": "deletedFile", "value": {"path": "\ud800"}}, "value has what JSON"),
+]
+
+
+def say(address: str, path: str, body: object) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
+    method = "PUT" if path.endswith("/settings") else "POST"
+    connection.request(method, path, json.dumps(body), {"Authorization": f"Bearer {TOKEN}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+@pytest.mark.parametrize(("path", "body", "sentence"), WRONG_TYPES)
+def test_a_value_of_another_type_is_refused_with_its_name(address, path, body, sentence):
+    status, said = say(address, path, body)
+    assert status == 400 and json.loads(said)["error"].startswith(sentence)
+
+
+names = ["name", "private", "files", "objects", "operation", "startingPoint", "tag", "gated", "content", "key", "value"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.sampled_from([path for path, _, _ in WRONG_TYPES]), st.dictionaries(st.sampled_from(names), ANYTHING))
+def test_no_body_breaks_the_hub(address, path, body):
+    status, said = say(address, path, body)
+    assert status < 500, said
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -165,8 +208,6 @@ def test_an_upload_that_stops_in_its_middle_leaves_nothing(address, root):
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
     body = f'{{"operation": "upload", "objects": [{{"oid": "{oid}", "size": 1000}}]}}'
     connection.request("POST", "/learner/own.git/info/lfs/objects/batch", body, {"Authorization": f"Bearer {TOKEN}"})
-    import json
-
     href = json.load(connection.getresponse())["objects"][0]["actions"]["upload"]["href"]
     target = href.removeprefix(address)
     host, _, port = address.removeprefix("http://").partition(":")

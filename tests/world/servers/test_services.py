@@ -18,7 +18,7 @@ import pytest
 from dummy_service import DUMMY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from service_helpers import gone, kill, wait_until, write_state
+from service_helpers import ANYTHING, gone, kill, wait_until, write_state
 
 import labkit
 from labkit import LabError
@@ -262,25 +262,20 @@ def test_a_broken_state_file_is_replaced(rubbish):
     assert wait_until(lambda: gone(before.pid)), "the one that no file names any more should end"
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
-    max_leaves=5,
-)
 fields = st.fixed_dictionaries(
     {},
     optional={
-        "pid": json_values,
-        "birth": json_values,
-        "url": json_values | st.just("http://127.0.0.1:1") | st.just("http://127.0.0.1:99999"),
-        "key": json_values,
-        "version": json_values,
+        "pid": ANYTHING,
+        "birth": ANYTHING,
+        "url": ANYTHING | st.just("http://127.0.0.1:1") | st.just("http://127.0.0.1:99999"),
+        "key": ANYTHING,
+        "version": ANYTHING,
     },
 )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(fields | json_values)
+@given(fields | ANYTHING)
 def test_no_state_file_can_break_a_look(state):
     records.file("dummy", "json").write_text(json.dumps(state), encoding="utf-8")
     assert services.running("dummy") is None
