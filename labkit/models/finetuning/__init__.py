@@ -1,4 +1,4 @@
-"""Fine-tuning: LoRA by hand, chat format and loss mask, one training loop, scores, adapters, preferences, scaling out.
+"""Fine-tuning: chat format and loss mask, adapters and what they cost, one training loop, scores, preferences, scaling.
 
 A lesson calls torch, peft and accelerate themselves; here is what stands around them. Nothing is imported, torch least
 of all, before it is used.
@@ -11,18 +11,8 @@ from typing import Any
 
 _HOMES = {
     "adapters": ("to_gguf", "with_adapter"),
-    "chat": (
-        "IGNORED",
-        "INSTRUCTION",
-        "answer_loss",
-        "collate",
-        "encode",
-        "log_probabilities",
-        "mean_loss",
-        "messages",
-        "shown",
-    ),
-    "lora": ("ALL_LINEAR", "ATTENTION", "add", "full_parameters", "lora_linear", "parameters", "spectrum", "table"),
+    "chat": ("INSTRUCTION", "answer_loss", "collate", "encode", "log_probabilities", "mean_loss", "messages", "shown"),
+    "lora": ("ALL_LINEAR", "ATTENTION", "parameters", "spectrum", "table"),
     "loop": ("History", "Run", "Settings", "accelerator", "train"),
     "live": ("curve_svg",),
     "preferences": ("accuracy", "dpo_loss", "encode_pair", "train_dpo"),

@@ -1,7 +1,7 @@
 """Quantization: by hand on one matrix, on a whole model, and through the tools that people use.
 
-`blocks` integers with a scale · `normal_float` levels from the normal distribution · `layouts` llama.cpp's blocks ·
-`layers` a model's linear layers, GPTQ's idea · `gguf_files` files that llama.cpp reads · `methods` what works where.
+`blocks` integers with a scale · `normal_float` levels from the normal distribution · `layers` a model's
+linear layers, GPTQ's idea · `gguf_files` files that llama.cpp reads · `methods` what works where.
 """
 
 from labkit.models.quantization import gguf_files
@@ -16,7 +16,6 @@ from labkit.models.quantization.blocks import (
     zero_point,
 )
 from labkit.models.quantization.layers import gptq, layer_inputs, linears, output_error, quantized_linears
-from labkit.models.quantization.layouts import q4_0, q8_0, read_q4_k
 from labkit.models.quantization.methods import load, table, why_not
 from labkit.models.quantization.normal_float import double_quantize, nf4, nf4_levels
 
@@ -36,10 +35,7 @@ __all__ = [
     "outlier_table",
     "output_error",
     "pack",
-    "q4_0",
-    "q8_0",
     "quantized_linears",
-    "read_q4_k",
     "relative_error",
     "unpack",
     "why_not",

@@ -37,7 +37,7 @@ def test_ids_and_mask_are_those_of_apply_chat_template(tokenizer):
         width = len(ours["input_ids"])
         assert theirs["input_ids"][:width] == ours["input_ids"]
         assert tokenizer.decode(theirs["input_ids"][width:]) == "\n"
-        counted = [int(label != finetuning.IGNORED) for label in ours["labels"]]
+        counted = [int(label != chat.IGNORED) for label in ours["labels"]]
         assert counted == list(theirs["assistant_masks"])[:width] and sum(counted) == sum(theirs["assistant_masks"])
         assert tokenizer.decode([label for label in ours["labels"] if label >= 0]) == row["answer"] + "<|im_end|>"
 
