@@ -1,4 +1,4 @@
-"""What the linter says of a lesson's measure: counts that good lessons keep, and that a good reason may overrule."""
+"""The linter's advice on size: counts that most good lessons keep, and that a good reason may overrule."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _bare_stream(model: Any, prompt: Any, streamer: Any) -> int:
 
 
 def _speed(work: Callable[[], int]) -> float:
-    """Tokens a second of `work`, which returns how many it wrote. Prompt reading is inside, for both sides alike."""
+    """Tokens per second of `work`, which returns how many it wrote; the time to read the prompt is included."""
     began = time.perf_counter()
     tokens = work()
     return tokens / (time.perf_counter() - began)

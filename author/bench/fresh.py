@@ -1,7 +1,7 @@
 """The first set-up: `python lab.py setup` in a copy of the checkout, against a bare `uv pip install` of the same.
 
-An empty home and empty caches for each; both ask the same package index, one after the other. Knows `lab.py` by its
-commands, and asks it how pip's settings and the torch build are said to uv.
+Each has an empty home and empty caches; both ask the same package index, one after the other. Uses the commands of
+`lab.py`, and its functions that translate pip's settings and the torch build for uv.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _bare(course: Path, folder: Path) -> dict[str, float]:
 
 
 def _empty(home: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """`environment` with `home`, made anew, as the place of all that is kept for a user."""
+    """`environment` with a new folder `home` as the user's home and the place of all caches."""
     home.mkdir()
     caches = {name: str(home / name.lower()) for name in ("PIP_CACHE_DIR", "UV_CACHE_DIR", "LABKIT_CACHE")}
     return {**environment, "HOME": str(home), "USERPROFILE": str(home), "XDG_CACHE_HOME": str(home / "cache"), **caches}

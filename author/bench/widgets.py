@@ -24,7 +24,7 @@ _ANSWER_SECONDS = 120
 
 
 def run(quick: bool) -> Section:
-    """Median and highest milliseconds, a row a widget and control; in a process that meets the course's Hub first."""
+    """Median and highest milliseconds, one row per widget and control, in a process that uses the course's Hub."""
     moves = 6 if quick else 30
     answer = subprocess.run([sys.executable, "-c", _PROGRAM.format(moves)], capture_output=True, text=True)
     if answer.returncode:
@@ -65,7 +65,7 @@ def _controls(model: Any, tokenizer: Any) -> Iterator[tuple[Any, str, list[Any]]
 
 
 def _reaction(view: Any, control: str, values: list[Any], moves: int) -> dict[str, Any]:
-    """The observers of a control run before its assignment returns: what it took is what the page waits for."""
+    """Milliseconds of assignments to a control: its observers run inside them, so the page waits as long."""
     times = []
     for turn in range(moves + 1):
         before = view.parts["output"].value

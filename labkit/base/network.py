@@ -1,6 +1,6 @@
-"""Does a host answer? Asked once, and answered within two seconds. And which addresses no proxy is asked for.
+"""Whether a host answers, found out once and within two seconds; and the addresses that need no proxy.
 
-Trying a library call and catching the failure would cost 23 seconds of retries on a dead network, so nothing here does.
+To find out by calling a library would cost 23 seconds of retries on a dead network.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1,localhost"  # for NO_PROXY: a school's proxy would catch t
 
 
 def no_proxy() -> dict[str, str]:
-    """NO_PROXY in both spellings: `LOOPBACK` added to what is set there, which has to stay."""
+    """NO_PROXY in both spellings: what is set there already, and `LOOPBACK`."""
     known = {name: os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy")}
     return {
         name: value if LOOPBACK in value else ",".join(filter(None, [value, LOOPBACK])) for name, value in known.items()

@@ -1,9 +1,8 @@
 """`labkit fetch FOLDER`: everything that `python lab.py --offline FOLDER` needs, for a room without internet.
 
-pip does the work; for another system than this one uv, told all that pip was told, first says what that system needs,
-which pip cannot (it reads conditions such as `sys_platform == "win32"` for the machine it runs on). What is there
-already is not fetched again, so an interrupted fetch goes on where it stopped. Wheels are finished in a folder of their
-own and then moved, so that FOLDER never holds a half file.
+pip does the work. For another system uv first lists what that system needs, since pip would read conditions such as
+`sys_platform == "win32"` for the machine it runs on. uv gets all settings that pip has. What is there already is not
+fetched again, so an interrupted fetch goes on where it stopped. Wheels are moved into FOLDER when they are complete.
 """
 
 from __future__ import annotations
@@ -131,7 +130,7 @@ def _torch(system: str | None) -> str:
 
 
 def _cpu_index(wanted: list[str]) -> list[str]:
-    """Where CPU builds are, if one is asked for and the place answers; else the index may have them."""
+    """The index of CPU builds, if one is asked for and it answers; otherwise the usual index may have them."""
     if any("+cpu" in line for line in wanted) and network.answers("download.pytorch.org"):
         return ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
     return []
@@ -170,7 +169,7 @@ def _download(folder: Path, wanted: list[str], system: str | None, python: str |
 
 
 def _run(command: list[str], text: str = "", *, show: bool = False, environment: dict[str, str] | None = None) -> str:
-    """What a command prints. Its progress is shown on request; its last word of complaint becomes a LabError."""
+    """What a command prints. `show` lets its progress through; its last complaint becomes a LabError."""
     output = None if show else subprocess.PIPE
     variables = {**(environment or os.environ), "MACOSX_DEPLOYMENT_TARGET": MACOS}  # read by uv, and for macOS only
     run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True, env=variables)

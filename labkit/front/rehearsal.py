@@ -1,8 +1,8 @@
 """`labkit doctor --class`: what a class will do on this machine, tried for real before the class comes.
 
-Looking is not enough for a room: a proxy, a virus scanner or a full memory shows only when something is started. So a
-kernel is started, the course's own Hub is asked, the model writes an answer, and each try is one finding. Knows nothing
-of what the findings are used for (`doctor` prints them). What no program can see is in `FOR_A_PERSON`.
+A proxy, a virus scanner or a full memory shows only when something is started. So a kernel is started, the course's own
+Hub is asked, the model writes an answer, and each trial is one finding, which `doctor` prints. What no program can see
+is in `FOR_A_PERSON`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Check:
 
 
 def trials(*names: str) -> Iterator[Check]:
-    """Each try of a class on this machine, one after the other (about twenty seconds), or only those with these names.
+    """All trials one after the other (about twenty seconds), or those with these names.
 
-    None of them raises: one that fails for a reason that nobody has foreseen is a problem with that reason in words.
+    None of them raises: an exception becomes a finding with its message.
     """
     for name in names or _TRIALS:
         try:
@@ -59,7 +59,7 @@ def trials(*names: str) -> Iterator[Check]:
 
 
 def _folder() -> Check:
-    """The learners' copies can be written, in a folder that nothing else touches."""
+    """Learners' copies can be written, in a folder that no other program synchronizes."""
     folder = assets.root()
     try:
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=folder):
@@ -123,7 +123,7 @@ def _kernel() -> Check:
 
 
 def _servers() -> Check:
-    """The course's own Hub, which lessons 03 and 08 start, answers on this machine: no proxy or firewall is between."""
+    """The course's own Hub, which lessons 03 and 08 start, can be reached: no proxy or firewall is in the way."""
     from labkit.world import services
     from labkit.world.hub.service import local_hub
 

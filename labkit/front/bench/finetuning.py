@@ -21,7 +21,7 @@ from labkit.front.bench import Ratio, Section, ratio
 from labkit.models import local
 
 SEEDS = (0, 1, 2, 3, 4)
-_PAIR_STEPS = 24  # a third of the lesson's: what a run costs once, 0.3 s of memory handed back, must not weigh more
+_PAIR_STEPS = 24  # a third of the lesson's: with fewer, the 0.3 s that each run takes to free memory would count
 
 
 def run(quick: bool) -> Section:
@@ -112,7 +112,7 @@ def seed_row(seed: int) -> dict[str, Any]:
 
 
 def pair_row() -> dict[str, Any]:
-    """Tokens a second of `train` and of a bare loop, in turn, three times: who is first changes.
+    """Tokens per second of `train` and of a bare loop, in turn, three times; the first one changes each time.
 
     Each begins with the same adapter: a model that is sure of its answers computes with numbers so small that the CPU
     is slow with them (denormals; 8 % here, 2026-11-26).

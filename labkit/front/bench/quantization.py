@@ -40,7 +40,7 @@ def run(quick: bool) -> Section:
     with scratch() as folder:
         for name in bar(methods.METHODS, "Methods"):
             rows.append(_row(name, folder, tokens, repeats))
-            kept = save(rows, quick)  # minutes of work each: what is there survives an interruption
+            kept = save(rows, quick)  # each row takes minutes: an interruption must not lose them
     protocol = (
         f"course text, about {tokens} tokens in 7 registers, window 512, each token once; KL and first choices against "
         f"fp32 on 252 tokens; same_text: 24 greedy tokens after 48, until they differ; speed: batch 1, 128 tokens read "
@@ -152,7 +152,7 @@ def _transformers(name: str, with_speed: bool, folder: Path, tokens: int, repeat
         found |= figures.spread("decode", [s.decode_tokens_per_s for s in speeds], "tokens_per_s")
         found |= figures.spread("memory", held, "MB") | {"peak_MB": figures.peak_mb(os.getpid())}
     found |= _quality(name, model, tokenizer, folder, tokens)
-    # Last: bitsandbytes 0.50 keeps 4-bit weights in another order for some CPUs, and saving puts them out of it.
+    # Saved last: bitsandbytes 0.50 reorders 4-bit weights for some CPUs, and saving undoes that.
     return found | ({"disk_MB": _disk_bytes(model) / 1e6} if with_speed else {})
 
 

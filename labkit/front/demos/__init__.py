@@ -26,7 +26,7 @@ from labkit.front.demos import served
 from labkit.world import weights
 
 _START_SECONDS = 120
-_IDLE_SECONDS = 600  # a kernel whose page vanished without a word, such as one in a browser that was killed
+_IDLE_SECONDS = 600  # for kernels whose page never said goodbye, as when the browser was killed
 
 
 def demos(argv: list[str]) -> int:
@@ -43,7 +43,7 @@ def demos(argv: list[str]) -> int:
     port = processes.require_free(options.port)
     weights.ensure()
     if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: leave nothing behind
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as at Ctrl-C, and leave nothing behind
     folder = Path(tempfile.mkdtemp(prefix="labkit-demos-"))
     try:
         found = served.write(folder)
@@ -85,14 +85,14 @@ def _command(folder: Path, port: int, *, dark: bool) -> list[str]:
         "VoilaExecutor.timeout": 300,
     }
     command = [sys.executable, "-m", "voila", str(folder / "notebooks"), "--no-browser", f"--port={port}"]
-    # Of all that may be installed in this JupyterLab the demos need the widgets alone.
+    # The demos need only the widgets, whatever else is installed in this JupyterLab.
     for name in ("@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"):
         command += ["--VoilaConfiguration.extension_allowlist", name]
     return command + [f"--{name}={value}" for name, value in options.items()]
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Our template is found, labkit can be imported, and no settings of the person's own Jupyter are read."""
+    """The server finds our template and labkit, and reads no settings of the person's own Jupyter."""
     jupyter = [str(folder / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
     return processes.child_environment(
         JUPYTER_PATH=os.pathsep.join(filter(None, jupyter)),

@@ -1,8 +1,7 @@
-"""The same losses out of llama.cpp, which has no call for them: each token is made the only choice, and its
-log-probability is read.
+"""The losses of `token_losses` from llama.cpp, which has no call for them.
 
-The server reports the probability of the token that it wrote before any rule of sampling. A bias of a million on the
-next token of the text makes it write just that one. What was read before stays in its cache, so a token costs one step.
+The server reports the log-probability, before any rule of sampling, of the token that it wrote. A bias of a million on
+the next token of the text makes it write that one. Text that it has read stays in its cache, so a token takes one step.
 Tried with xllamacpp 2026.8.10566 and 2026.10.11549 on 2026-11-23. Knows nothing of how the server was started.
 """
 
