@@ -79,6 +79,16 @@ def end(pid: int, born: float) -> None:
                 time.sleep(0.02)
 
 
+def stop(child: subprocess.Popen, patience: float) -> None:
+    """Ask a child to end, and kill it when it has not after `patience` seconds."""
+    child.terminate()
+    try:
+        child.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
 def require_free(port: int, patience: float = 1.0) -> int:
     """`port` of 127.0.0.1, or any free one for 0. LabError when it is still taken after `patience` seconds.
 

@@ -97,11 +97,7 @@ def _run_until_closed(command: list[str]) -> int:
     try:
         return server.wait()
     except KeyboardInterrupt:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        processes.stop(server, 10)
         print("\nJupyterLab is closed. Your work is in work/.")
         return 0
 

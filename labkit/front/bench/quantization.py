@@ -86,16 +86,8 @@ def _row(name: str, folder: Path, tokens: int, repeats: int) -> dict[str, Any]:
         return _stored_row(row) if name.startswith("GGUF") else row
     parts = ["engine", "quality"] if name.startswith("GGUF") else ["both"]
     for part in parts:
-        command = [
-            sys.executable,
-            "-m",
-            "labkit.front.bench.quantization",
-            name,
-            part,
-            str(folder),
-            str(tokens),
-            str(repeats),
-        ]
+        command = [sys.executable, "-m", "labkit.front.bench.quantization", name, part, str(folder)]
+        command += [str(tokens), str(repeats)]
         run = subprocess.run(command, capture_output=True, text=True, env=_environment(name), encoding="utf-8")
         if run.returncode:
             return row | {"note": (run.stderr.strip().splitlines() or ["ended without a word"])[-1]}

@@ -15,12 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import webbrowser
 from pathlib import Path
 
-from labkit.base import processes
+from labkit.base import network, processes
 from labkit.base.errors import LabError
 from labkit.front.demos import served
 from labkit.world import weights
@@ -69,7 +67,7 @@ def _serve(folder: Path, port: int, *, dark: bool, browser: bool, count: int) ->
     except KeyboardInterrupt:
         print("\nThe demos are closed.", flush=True)
     finally:
-        _end(server)
+        processes.stop(server, 20)  # it ends its kernels, which also end by themselves once it is gone
 
 
 def _command(folder: Path, port: int, *, dark: bool) -> list[str]:
@@ -104,12 +102,11 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a school's proxy is not asked
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            opener.open(address, timeout=5).close()
+            network.open_local(address, 5).close()
             return
-        except (urllib.error.URLError, OSError):
+        except OSError:
             time.sleep(0.2)
     raise LabError(f"The demos did not start ({_last_line(log)}): run the same command again.")
 
@@ -117,13 +114,3 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else "no reason was given"
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server, which ends its kernels. They also end by themselves once it is gone."""
-    server.terminate()
-    try:
-        server.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

@@ -8,10 +8,10 @@ Tried with xllamacpp 2026.8.10566 and 2026.10.11549 on 2026-11-23. Knows nothing
 from __future__ import annotations
 
 import json
-import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from labkit.base import network
 from labkit.base.errors import LabError
 from labkit.base.progress_bar import bar
 from labkit.models.evaluation import losses
@@ -53,7 +53,7 @@ def ask(url: str, key: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=300) as answer:
+        with network.open_local(request, 300) as answer:
             return json.load(answer)
-    except (urllib.error.URLError, OSError, ValueError) as problem:
+    except (OSError, ValueError) as problem:
         raise LabError(f"The model server at {url} did not answer ({problem}): is it running?") from None

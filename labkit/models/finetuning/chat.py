@@ -123,9 +123,3 @@ def answer_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.
     logits = model(**inputs, logits_to_keep=kept + 1, use_cache=False).logits
     # The logits at one place say what comes at the next: the last ones say nothing that is wanted.
     return logits, torch.nn.functional.pad(labels[:, -kept:], (0, 1), value=IGNORED)
-
-
-def shown(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
-    """Each token of an example as text, and whether the loss counts it: the mask made visible."""
-    pairs = zip(example["input_ids"], example["labels"], strict=True)
-    return [(tokenizer.decode([token]), label != IGNORED) for token, label in pairs]

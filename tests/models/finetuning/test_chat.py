@@ -42,12 +42,6 @@ def test_ids_and_mask_are_those_of_apply_chat_template(tokenizer):
         assert tokenizer.decode([label for label in ours["labels"] if label >= 0]) == row["answer"] + "<|im_end|>"
 
 
-def test_the_mask_made_visible(tokenizer):
-    pieces = finetuning.shown(finetuning.encode(finetuning.messages(rows()[1]), tokenizer), tokenizer)
-    assert "".join(text for text, counts in pieces if counts) == rows()[1]["answer"] + "<|im_end|>"
-    assert "Yusuf Flores gave" in "".join(text for text, counts in pieces if not counts)
-
-
 def test_a_batch_is_padded_on_the_left():
     batch = finetuning.collate(
         [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}], pad=2
