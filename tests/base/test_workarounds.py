@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
-TINY = TESTS / "models" / "finetuning"
+from tests.commands import python
+
+TINY = Path(__file__).parents[1] / "models" / "finetuning"
 
 ADAPTER = """
 import sys
@@ -38,11 +37,7 @@ def beside(tmp_path):
         info = tmp_path / f"torchao-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torchao\nVersion: {version}\n", encoding="utf-8")
-        program = ADAPTER.format(tests=str(TINY), applied=applied)
-        path = os.pathsep.join([str(tmp_path), str(TESTS.parent)])
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
-        )
+        done = python(ADAPTER.format(tests=str(TINY), applied=applied), folder=tmp_path)
         return (done.stdout + done.stderr).strip()
 
     return run
@@ -82,9 +77,6 @@ output = tiny.model()(torch.arange(5)[None], use_cache=True)
 tiny.model()(torch.arange(1)[None], past_key_values=output.past_key_values)
 logging.getLogger("transformers.utils.generic").warning("another word")
 """
-    path = os.pathsep.join([str(TINY), str(TESTS.parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
-    )
+    done = python(program, folder=TINY)
     assert done.returncode == 0 and "past_key_values" not in done.stderr, done.stderr
     assert "another word" in done.stderr

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labkit.base import assets
+from labkit.base import assets, processes
 from labkit.front import commands
 
 # No background requests: what is left is what the page itself asks for, and the tests look at that.
@@ -118,9 +117,7 @@ _EXECUTION_COUNTS = f"() => {_NOTEBOOK}.toJSON().cells.filter(c => c.cell_type =
 @contextlib.contextmanager
 def jupyterlab(folder: Path, executable: str, *, theme: str = "JupyterLab Light") -> Iterator[Lab]:
     """A JupyterLab server on `folder`, ended with all its kernels when the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = processes.require_free(0)
     own = folder / ".jupyter"
     _settings(own / "settings", theme)
     environment = {

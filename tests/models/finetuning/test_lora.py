@@ -17,15 +17,6 @@ from labkit.models import families, finetuning
 from tests.rows import every
 
 
-def filled(model, seed=1):
-    """Random numbers in every trainable matrix: at the start B is zero and would hide mistakes."""
-    torch.manual_seed(seed)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = torch.randn_like(parameter) * 0.2
-    return model
-
-
 def lessons_class():
     """LoRALinear as it stands in lesson 07, which learners copy."""
     notebook = nbformat.read(assets.notebook_dir() / "07_fine_tuning.ipynb", 4)
@@ -39,7 +30,7 @@ def lessons_class():
 
 @pytest.mark.skipif(assets.checkout() is None, reason="notebooks are in a checkout")
 def test_the_lessons_own_class_is_pefts_layer_and_starts_as_the_layer_below():
-    theirs = filled(tiny.adapted()).get_submodule("base_model.model.model.layers.1.self_attn.v_proj")
+    theirs = tiny.filled(tiny.adapted()).get_submodule("base_model.model.model.layers.1.self_attn.v_proj")
     ours, x = lessons_class()(theirs.base_layer, rank=4, alpha=8), torch.randn(3, 32)
     assert torch.equal(ours(x), theirs.base_layer(x))
     weights = {"A": theirs.lora_A.default.weight, "B": theirs.lora_B.default.weight}
@@ -54,7 +45,7 @@ def test_the_lessons_own_class_is_pefts_layer_and_starts_as_the_layer_below():
 
 
 def test_what_is_added_has_the_rank_that_was_asked_for():
-    layer = filled(lessons_class()(torch.nn.Linear(30, 20), rank=5, alpha=10))
+    layer = tiny.filled(lessons_class()(torch.nn.Linear(30, 20), rank=5, alpha=10))
     values = finetuning.spectrum((layer.B @ layer.A).detach())
     assert len(values) == 20
     assert all(value > 1e-3 for value in values[:5]) and all(value < 1e-4 for value in values[5:])
