@@ -71,14 +71,13 @@ def _make(parent: Path, limit: int) -> Group | None:
         return None
     version = 2 if (folder / "memory.max").is_file() else 1
     # Without swap, which Binder does not have.
-    wanted = {"memory.max": limit, "memory.swap.max": 0} if version == 2 else {"memory.limit_in_bytes": limit}
-    optional = {"memory.swap.max"}
+    wanted = {"memory.max": limit} if version == 2 else {"memory.limit_in_bytes": limit}
+    wanted |= {"memory.swap.max": 0} if (folder / "memory.swap.max").is_file() else {}
     try:
         for name, value in wanted.items():
-            if name not in optional or (folder / name).is_file():
-                # Written in place: these files are switches of the kernel.
-                with (folder / name).open("r+", encoding="ascii") as switch:
-                    switch.write(str(value))
+            # Written in place: these files are switches of the kernel.
+            with (folder / name).open("r+", encoding="ascii") as switch:
+                switch.write(str(value))
         return Group(folder, version)
     except OSError:
         with contextlib.suppress(OSError):
