@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from labkit.base import assets, cache
+from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
 
 VARIABLE = "LABKIT_COLAB_PYTHON"
@@ -145,6 +145,5 @@ def _run(command: list[str]) -> None:
     environment.pop("PYTHONPATH", None)
     run = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace")
     if run.returncode:
-        said = [line for line in run.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
-        last = said[-1].strip() if said else "no reason given"
+        last = processes.last_words(run.stderr, "ERROR")
         raise LabError(f"The environment with Colab's versions could not be made or changed ({last[:200]}): try again.")

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from author.bench.jupyter import until_api
-from labkit.base import assets, cache
+from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
 from labkit.front.bench import Ratio, ratio, scratch
 from labkit.world import weights
@@ -104,6 +104,6 @@ def _timed(command: list[str], environment: dict[str, str], folder: Path) -> flo
     run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, encoding="utf-8")
     seconds = time.perf_counter() - began
     if run.returncode:
-        last = ((run.stderr or run.stdout).strip().splitlines() or ["it said nothing"])[-1]
+        last = processes.last_words(run.stderr or run.stdout)
         raise LabError(f"`{' '.join(command[:4])}` failed in the first set-up ({last}).")
     return seconds

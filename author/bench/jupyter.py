@@ -31,7 +31,7 @@ def until_api(command: list[str], **how: Any) -> float:
         finally:
             _end(server)
         log.seek(0)
-        last = (log.read().strip().splitlines() or ["it said nothing"])[-1]
+        last = processes.last_words(log.read())
         raise LabError(f"JupyterLab ended, or took too long, before it answered ({last}).")
 
 

@@ -7,6 +7,7 @@ A pid alone is not trusted: the same number can be another program's a day later
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -27,6 +28,28 @@ def child_environment(*folders: str | Path, **variables: str) -> dict[str, str]:
     """
     paths = [*map(str, folders), str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
+
+
+def last_words(said: str | Path, beginning: str = "") -> str:
+    """The last line of what a program said, as text or in a file; the last one with this beginning, if there is one.
+
+    >>> last_words("ERROR: no such package\\nWARNING: pip is old\\n", "ERROR")
+    'ERROR: no such package'
+    """
+    text = said.read_text(encoding="utf-8", errors="replace") if isinstance(said, Path) else said
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no reason given"]
+    return next((line for line in reversed(lines) if line.startswith(beginning)), lines[-1])
+
+
+def child_json(
+    what: str, *arguments: str, environment: dict[str, str] | None = None, seconds: float | None = None
+) -> Any:
+    """The JSON that a child Python prints in its last line. LabError, with `what` and its last words, when it fails."""
+    command, variables = [sys.executable, *arguments], environment or child_environment()
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", env=variables, timeout=seconds)
+    if run.returncode:
+        raise LabError(f"{what}{last_words(run.stderr)}")
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def start(command: list[str], output: BinaryIO, folder: Path) -> subprocess.Popen:

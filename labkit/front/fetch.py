@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import runpy
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from labkit.base import assets, cache, network
+from labkit.base import assets, cache, network, processes
 from labkit.base.errors import LabError
 from labkit.facts import catalogue
 from labkit.world import weights
@@ -175,10 +176,7 @@ def _run(command: list[str], text: str = "", *, show: bool = False, environment:
     run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True, env=variables)
     if run.returncode == 0:
         return run.stdout or ""
-    lines = [line.strip(" ×╰─▶│") for line in run.stderr.splitlines() if line.strip()]
-    last = next(
-        (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no reason given"
-    )
+    last = processes.last_words(re.sub("[×╰─▶│]", "", run.stderr), "ERROR")
     reached = "No solution found" in run.stderr and "onnect" not in run.stderr
     cure = "leave this system or Python out" if reached else "check the connection"
     raise LabError(

@@ -8,19 +8,17 @@ is in `FOR_A_PERSON`.
 from __future__ import annotations
 
 import importlib.util
-import json
 import platform
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.base import assets
+from labkit.base import assets, processes
 from labkit.base.errors import LabError
 
 SETUP_BYTES = 3_000_000_000  # packages, model and room to unpack them
@@ -156,10 +154,7 @@ def _answer() -> Check:
 
     if weights.status() != "ready":
         return Check("Answer", "note", "the model is not here yet: run `python lab.py setup` first, then this again.")
-    run = subprocess.run([sys.executable, "-c", _LESSON], capture_output=True, text=True, timeout=300)
-    if run.returncode:
-        return Check("Answer", "problem", f"the model does not answer ({run.stderr.strip().splitlines()[-1][:200]})")
-    found = json.loads(run.stdout.splitlines()[-1])
+    found = processes.child_json("the model does not answer: ", "-c", _LESSON, seconds=300)
     text = f"the model is loaded in {found['loaded_s']:.1f} s and writes {found['tokens_per_s']:.0f} tokens/s"
     if found["tokens_per_s"] < SLOW_TOKENS_PER_S:
         return Check("Answer", "note", f"{text}: slow; close other programs, and try lessons 05 to 08 here beforehand.")

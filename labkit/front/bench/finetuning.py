@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from typing import Any
 
 from labkit.base import processes
-from labkit.base.errors import LabError
 from labkit.facts import teaching_data
 from labkit.front.bench import Ratio, Section, ratio
 from labkit.models import local
@@ -70,11 +68,7 @@ def _repeated(found: dict[str, Any]) -> list[Ratio]:
 
 
 def _child(*job: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "labkit.front.bench.finetuning", *job]
-    done = subprocess.run(command, capture_output=True, text=True, env=processes.child_environment())
-    if done.returncode:
-        raise LabError(f"The run {' '.join(job)} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return processes.child_json(f"The run {' '.join(job)} failed: ", "-m", "labkit.front.bench.finetuning", *job)
 
 
 def _say(row: dict[str, Any]) -> None:

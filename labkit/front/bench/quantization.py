@@ -11,7 +11,6 @@ import contextlib
 import datetime
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -86,12 +85,11 @@ def _row(name: str, folder: Path, tokens: int, repeats: int) -> dict[str, Any]:
         return _stored_row(row) if name.startswith("GGUF") else row
     parts = ["engine", "quality"] if name.startswith("GGUF") else ["both"]
     for part in parts:
-        command = [sys.executable, "-m", "labkit.front.bench.quantization", name, part, str(folder)]
-        command += [str(tokens), str(repeats)]
-        run = subprocess.run(command, capture_output=True, text=True, env=_environment(name), encoding="utf-8")
-        if run.returncode:
-            return row | {"note": (run.stderr.strip().splitlines() or ["ended without a word"])[-1]}
-        row |= json.loads(run.stdout.splitlines()[-1])
+        command = ["-m", "labkit.front.bench.quantization", name, part, str(folder), str(tokens), str(repeats)]
+        try:
+            row |= processes.child_json("", *command, environment=_environment(name))
+        except LabError as problem:
+            return row | {"note": str(problem)}
     return row
 
 

@@ -63,7 +63,9 @@ def _serve(folder: Path, port: int, *, dark: bool, browser: bool, count: int) ->
         if browser:
             webbrowser.open(address)
         server.wait()
-        raise LabError(f"The demos have ended by themselves ({_last_line(log)}): run the same command again.")
+        raise LabError(
+            f"The demos have ended by themselves ({processes.last_words(log)[:200]}): run the same command again."
+        )
     except KeyboardInterrupt:
         print("\nThe demos are closed.", flush=True)
     finally:
@@ -108,9 +110,4 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
             return
         except OSError:
             time.sleep(0.2)
-    raise LabError(f"The demos did not start ({_last_line(log)}): run the same command again.")
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no reason was given"
+    raise LabError(f"The demos did not start ({processes.last_words(log)[:200]}): run the same command again.")
