@@ -1,4 +1,4 @@
-"""What the linter says of a lesson's measure: counts that good lessons keep, and that a good reason may overrule."""
+"""The linter's advice on size: counts that most good lessons keep, and that a good reason may overrule."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ def cells(lesson: Lesson) -> Found:
     least, most = (5, 15) if lesson.number == "00" else (12, 25)
     counted = [cell for cell in lesson.code() if cell.section != "Going further"]
     if not least <= len(counted) <= most:
-        yield (
-            None,
-            f"most lessons have {least} to {most} code cells outside `## Going further`, this one {len(counted)}.",
-        )
+        usual = f"{least} to {most} code cells outside `## Going further`"
+        yield None, f"most lessons have {usual}, this one {len(counted)}."
 
 
 def words(lesson: Lesson) -> Found:
@@ -35,7 +33,5 @@ def alt_texts(lesson: Lesson) -> Found:
     for cell in lesson.prose():
         for alt, path in cell.images() if cell.index != 1 else ():  # the badges
             if alt.strip() and len(alt.split()) < ALT_WORDS:
-                yield (
-                    cell,
-                    f"the alt text of {path} is short: say what the picture shows, in {ALT_WORDS} words or more.",
-                )
+                said = f"say what the picture shows, in {ALT_WORDS} words or more."
+                yield cell, f"the alt text of {path} is short: {said}"

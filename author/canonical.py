@@ -26,7 +26,7 @@ SANITIZER = Path(__file__).with_name("sanitize.cfg")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 IGNORED = "nbval-ignore-output"
 
-# What the file of a notebook says of its language: no versions, they would change with every machine.
+# The metadata of a stored notebook: without versions, which would change with every machine.
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
@@ -157,7 +157,7 @@ def _sanitized(outputs: list[NotebookNode]) -> list[Any]:
 
 
 def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Streams of one name that no other output parts become one; stdout before stderr, whose order is chance."""
+    """Streams of one name become one unless another output is between; stdout comes first, as their order is chance."""
     merged: list[NotebookNode] = []
     open_streams: dict[str, NotebookNode] = {}
     for output in json.loads(json.dumps(outputs)):
@@ -174,7 +174,7 @@ def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _printed(text: str) -> str:
-    """What a terminal would show in the end of text that goes back over itself (progress bars)."""
+    """What a terminal shows at the end of text that overwrites itself (progress bars)."""
     before = None
     while before != text:
         before, text = text, _BACKSPACE.sub("", text)
@@ -224,7 +224,7 @@ def _folders(places: Mapping[str, str]) -> list[tuple[re.Pattern[str], str]]:
             if folder.startswith(home) and folder != home:
                 spelled["~" + folder.removeprefix(home)] = word
     longest_first = sorted(spelled.items(), key=lambda pair: -len(pair[0]))
-    # Not in the middle of a word or of a longer path; a colour code before it (`\x1b[32m`) is no word.
+    # Not within a word or a longer path; a colour code (`\x1b[32m`) may stand before it.
     return [
         (re.compile(rf"(?:(?<![\w.~-])|(?<=\[\dm)|(?<=\[\d\dm)){re.escape(folder)}(?![\w-])"), word)
         for folder, word in longest_first

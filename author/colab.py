@@ -1,9 +1,9 @@
 """A Python with what Colab has, made on this machine, so that lessons are tried where many learners will be.
 
 Finds a Python 3.13, makes `.venv-colab` in the checkout from the list of Colab's own versions in `tests/platforms`, and
-knows what it was like before the course came into it. It is made once for each list: 3 minutes and 6 GB (9 GB while pip
-holds the packages too), because the plain name of torch means CUDA, there as here. Knows pip. Knows nothing of lessons;
-`tests/platforms` runs them.
+remembers what was in it before the course was installed. It is made once for each list, in 3 minutes and 6 GB (9 GB
+while pip holds the packages too): on PyPI torch is the build for CUDA. Knows pip. Knows no lesson; `tests/platforms`
+runs them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _PACKAGES = "import importlib.metadata as m, json; print(json.dumps({d.name: d.v
 def find() -> Path | None:
     """A Python 3.13 that works: the one `LABKIT_COLAB_PYTHON` names, this one, `python3.13` on the PATH, or pyenv's.
 
-    None without one, and outside of Linux, where Colab's packages are others. LabError when the one that is named is
-    none.
+    None when there is none, or this is no Linux, where Colab's packages would be other ones. LabError when the variable
+    names something else.
     """
     if named := os.environ.get(VARIABLE):
         if not _works(named):
@@ -82,7 +82,7 @@ def make(base: Path) -> Path:
             _run([str(base), "-m", "venv", str(folder())])
             _run([str(_python()), "-m", "pip", "install", "--quiet", "--progress-bar", "off", *wanted])
         except LabError:
-            shutil.rmtree(folder(), ignore_errors=True)  # gigabytes, perhaps, that the tests that go on may need
+            shutil.rmtree(folder(), ignore_errors=True)  # it may hold gigabytes that other tests need
             raise
         stamp = {"wanted": _wanted(), "at": str(folder()), "packages": packages(_python())}
         cache.write_atomically(folder() / _STAMP, json.dumps(stamp, indent=1))
@@ -90,7 +90,7 @@ def make(base: Path) -> Path:
 
 
 def reset() -> dict[str, str]:
-    """Take out what came after the making, the course among it; returns Colab's packages, each with its version."""
+    """Uninstall what was added since it was made, such as the course; returns Colab's packages and their versions."""
     wanted = _stamp()["packages"]
     if extra := sorted(packages(_python()).keys() - wanted.keys()):
         _run([str(_python()), "-m", "pip", "uninstall", "--quiet", "--yes", *extra])

@@ -149,9 +149,9 @@ def test(argv: list[str]) -> int:
 
 
 def _workers() -> list[str]:
-    """Two at once where there are two cores: a file of tests, or a notebook, stays with one worker.
+    """pytest-xdist's options for two workers where there are two cores. A file of tests, or a notebook, stays with one.
 
-    Files begin in the order in which they are collected, the long notebooks first, so that both workers end together.
+    Files begin in the order in which they are collected: long notebooks come first, so that both workers end together.
     """
     if importlib.util.find_spec("xdist") is None or (os.cpu_count() or 1) < 2:
         return []

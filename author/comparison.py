@@ -2,8 +2,8 @@
 
 Beside nbval's cells each notebook gets an item `budget` (share of compared cells, peak memory) and an item `requests`
 (nothing leaves the machine, no token goes anywhere), and each lesson an item `form` (the linter). Demos are marked
-weekly: a real JupyterLab runs their cells as well (tests/browser/test_widgets.py). Does nothing without `--nbval` or
-`--nbval-lax`. Knows nothing of how a kernel is run.
+weekly, since a real JupyterLab runs their cells as well (tests/browser/test_widgets.py). Does nothing without `--nbval`
+or `--nbval-lax`. Knows nothing of how a kernel is run.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from author import lesson_linter, limit, notebook_run
 from author.canonical import SANITIZER, canonical_outputs
 from author.share import FLOOR, Share, changes, share
 from labkit.base.errors import LabError
+from labkit.front.doctor import LESSON_BYTES
 from labkit.front.lesson_list import LESSON_FILE
 from labkit.lessons import course
 
-PEAK_BYTES = 1.5e9  # Binder gives 2 GB to everything
 DEMOS = "demos"  # the folder of notebooks that are one widget each
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--labkit-binder`: as little memory as Binder has."""
+    """`--labkit-binder`: run notebooks in the memory that Binder has."""
     told = "run notebooks in the 2 GB that Binder has for kernel, services and Jupyter's own server"
     parser.getgroup("nbval").addoption("--labkit-binder", action="store_true", help=told)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[None, list[Any], list[Any]]:
-    """Put our notebook in the place of nbval's."""
+    """Collect a notebook as a `StrictFile` where nbval has one of its own."""
     found = yield
     return [
         StrictFile.from_parent(parent, path=file_path) if isinstance(each, nbval.IPyNbFile) else each for each in found
@@ -110,7 +110,7 @@ class StrictCell(nbval.IPyNbCell):
         stored = canonical_outputs(self.cell.outputs)
         if not self._same(fresh, stored):
             self.raise_cell_error("The cell's output is not the stored one.", "\n".join(self.comparison_traceback))
-        # The negative control: a comparison that would not notice another result proves nothing.
+        # The negative control: a comparison that passes a changed result proves nothing.
         for change, changed, allowed in changes(stored):
             if not allowed and self._same(fresh, changed):
                 self.raise_cell_error(f"The comparison does not see {change} in this cell's output.")
@@ -158,7 +158,7 @@ class Form(_Check):
 
 
 class Requests(_Check):
-    """In the local world nobody outside is asked, and the Hugging Face token that a kernel finds is not sent at all."""
+    """In the local world nothing leaves this machine, and the Hugging Face token that the kernel finds goes nowhere."""
 
     def problems(self) -> list[str]:
         report = self.parent.run()
@@ -183,10 +183,10 @@ class Budget(_Check):
             found.append(f"Only {seen}: at least {100 * FLOOR:.0f} % have to be.")
         if report is None:
             return [*found, "The notebook was not run."]
-        if report.peak_bytes > PEAK_BYTES:
+        if report.peak_bytes > LESSON_BYTES:
             found.append(
                 f"The kernel and its children took {report.peak_bytes / 1e9:.2f} GB of memory ({report.memory}) at the "
-                f"peak: at most {PEAK_BYTES / 1e9:.1f} GB are allowed."
+                f"peak: at most {LESSON_BYTES / 1e9:.1f} GB are allowed."
             )
         figures = {"compared": seen.compared, "with_output": seen.with_output, "complete": not report.stopped}
         figures |= {"seconds": report.seconds, "peak_bytes": report.peak_bytes, "memory": report.memory}
@@ -211,7 +211,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("notebooks")
     for row in rows:
         what = Share(row["compared"], row["with_output"])
-        peak = f"peak {row['peak_bytes'] / 1e9:.2f} GB of {PEAK_BYTES / 1e9:.1f} ({row['memory']})"
+        peak = f"peak {row['peak_bytes'] / 1e9:.2f} GB of {LESSON_BYTES / 1e9:.1f} ({row['memory']})"
         early = "" if row["complete"] else ", ended early"
         terminalreporter.write_line(f"{row['name']:<{width}}  {what}, {row['seconds']:.1f} s, {peak}{early}")
     total = Share(sum(row["compared"] for row in rows), sum(row["with_output"] for row in rows))
@@ -223,7 +223,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _unhurried(item: pytest.Item) -> pytest.Item:
-    """Without pytest's time limit: the first item waits for the whole notebook, and the engine has its own limits."""
+    """Lift pytest's time limit: the first item waits for the whole notebook, and the engine has limits of its own."""
     item.add_marker(pytest.mark.timeout(0))
     return item
 

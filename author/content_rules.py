@@ -101,10 +101,8 @@ def leaks(lesson: Lesson) -> Found:
 def weight(lesson: Lesson) -> Found:
     size = sum(len(json.dumps(cell.node.outputs)) for cell in lesson.code())
     if size > MOST_OUTPUT_BYTES:
-        yield (
-            None,
-            f"the stored outputs take {size / 1e6:.1f} MB; at most {MOST_OUTPUT_BYTES / 1e6:.1f} MB are allowed.",
-        )
+        most = f"at most {MOST_OUTPUT_BYTES / 1e6:.1f} MB are allowed."
+        yield None, f"the stored outputs take {size / 1e6:.1f} MB; {most}"
 
 
 def _strings(value: Any) -> Iterator[str]:

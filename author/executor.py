@@ -1,6 +1,6 @@
-"""The canonical executor: runs lessons and stores what they print. The only writer of stored outputs.
+"""The canonical executor: runs lessons and stores their outputs. Nothing else writes stored outputs.
 
-A run that fails, or is killed, leaves the file as it was. Knows nothing of how cells are executed or compared.
+A run that fails or is killed leaves the file as it was. Knows nothing of how cells are executed or compared.
 """
 
 from __future__ import annotations

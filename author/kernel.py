@@ -1,4 +1,4 @@
-"""A kernel manager for runs that can be trusted: this very interpreter, and replies that are not overheard.
+"""A kernel manager for runs that can be trusted: it uses this interpreter, and misses no reply.
 
 Knows jupyter_client. Knows nothing of notebooks.
 """
@@ -27,8 +27,8 @@ class AttentiveChannel(AsyncZMQSocketChannel):
     """A channel that looks again while it waits.
 
     nbclient answers an Output widget (`interact`) by sending on the socket on which it awaits the cell's reply, and
-    jupyter_client (8.10, seen 2026-11) sends through a shadow of that socket. That now and then swallows the sign that
-    the reply has come, and the cell seems to run until its time limit: in 7 of 80 runs here.
+    jupyter_client (8.10, seen 2026-11) sends through a shadow of that socket. Now and then the notice of the reply is
+    lost, and the cell seems to run until its time limit: in 7 of 80 runs here.
     """
 
     async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class AttentiveClient(AsyncKernelClient):
 
 
 class ThisInterpreter(KernelSpecManager):
-    """Whatever kernel a notebook names, it is the Python that we run in. `prefix` goes before its command."""
+    """Runs the Python that runs us, whatever kernel a notebook names. `prefix` goes before its command."""
 
     prefix = List()
 

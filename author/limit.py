@@ -1,8 +1,7 @@
 """A limit on the memory of a process and of all that it starts, held by the system: Linux control groups, v1 and v2.
 
-Binder gives a learner 2 GB in all. A sum that is measured now and then may miss a moment; the kernel does not. Where no
-group can be made (other systems, no rights) there is none, and `process_memory` watches instead. Knows nothing of
-notebooks.
+Binder gives a learner 2 GB in all. A measurement every tenth of a second may miss a short peak; the system does not.
+Where no group can be made (other systems, no rights), `process_memory` watches instead. Knows no notebook.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Group:
 
     @property
     def prefix(self) -> list[str]:
-        """What goes before a command, so that it is inside from its first instruction, and its children with it."""
+        """What goes before a command, so that it and its children are inside from the first instruction."""
         return ["/bin/sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(self.folder)]
 
     def kills(self) -> int:
@@ -49,7 +48,7 @@ class Group:
 
 @contextlib.contextmanager
 def group(limit_bytes: float) -> Iterator[Group | None]:
-    """A group of this limit, gone afterwards with all that is still inside; None where none can be made."""
+    """A group of this limit, removed afterwards with all that is still inside; None where none can be made."""
     made = next(filter(None, (_make(parent, int(limit_bytes)) for parent in _parents())), None)
     try:
         yield made
@@ -71,15 +70,14 @@ def _make(parent: Path, limit: int) -> Group | None:
     except OSError:
         return None
     version = 2 if (folder / "memory.max").is_file() else 1
-    # Without swap: a lesson that needs it would not end on Binder, which has none.
-    wanted = {"memory.max": limit, "memory.swap.max": 0} if version == 2 else {"memory.limit_in_bytes": limit}
-    optional = {"memory.swap.max"}
+    # Without swap, which Binder does not have.
+    wanted = {"memory.max": limit} if version == 2 else {"memory.limit_in_bytes": limit}
+    wanted |= {"memory.swap.max": 0} if (folder / "memory.swap.max").is_file() else {}
     try:
         for name, value in wanted.items():
-            if name not in optional or (folder / name).is_file():
-                # Not by replacing a file: these are switches of the kernel.
-                with (folder / name).open("r+", encoding="ascii") as switch:
-                    switch.write(str(value))
+            # Written in place: these files are switches of the kernel.
+            with (folder / name).open("r+", encoding="ascii") as switch:
+                switch.write(str(value))
         return Group(folder, version)
     except OSError:
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """Runs a notebook from top to bottom in a fresh kernel and says what happened. The only place that starts kernels.
 
 `labkit run` stores what it brings back, and the tests compare it. The engine is nbclient, which emulates a front end
-(widgets, `clear_output`, displays that change later). Knows nothing of files, tags of comparison, or lessons.
+(widgets, `clear_output`, displays that change later). Knows no comparison and no lesson.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CellRun:
 class Report:
     """What a run was like. `notebook` is the executed copy in canonical form; `stopped` says why it ended early.
 
-    `limit` says what held its memory, if anything did; `requests` whom it asked, itself and all that it started.
+    `limit` says what limited its memory; `requests` whom it and all that it started have asked.
     """
 
     name: str
@@ -150,7 +150,7 @@ def _how(client: Any) -> str:
 
 
 def _held(memory_bytes: float, group: limit.Group | None, peak: Peak) -> str:
-    """What held the memory of a run, and whether anything was ended for it."""
+    """What limited the memory of a run, and how many processes were ended for it."""
     if memory_bytes == math.inf:
         return ""
     ended = group.kills() if group else int(peak.over)
@@ -160,7 +160,7 @@ def _held(memory_bytes: float, group: limit.Group | None, peak: Peak) -> str:
 
 @contextlib.contextmanager
 def _kernel(notebook: NotebookNode, place: Workspace, report: Report, memory_bytes: float) -> Iterator[Any]:
-    """nbclient's client to a fresh kernel; in the end, the peak memory is in the report and no child is left."""
+    """nbclient's client for a fresh kernel. Afterwards the report has the peak memory, and no child is left."""
     from nbclient import NotebookClient
 
     from author.kernel import Manager

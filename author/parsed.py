@@ -1,6 +1,6 @@
 """A lesson's notebook, taken apart for the linter: its cells with their sections, headings, calls, links and words.
 
-Knows markdown and Python as far as rules need them. Knows no rule.
+Knows markdown and Python. Knows no rule.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How much of a notebook the comparison sees: which code cells with output are compared, and the share that must be.
+"""How much of a notebook is compared: which of the code cells with output are, and how many must be.
 
-Also the negative control: changed outputs that a comparison worth its name must notice. Knows no pytest.
+Also the negative control: changed outputs, which the comparison must notice. Knows no pytest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from author.canonical import IGNORED, canonical_outputs, sanitizer_patterns
 
 FLOOR = 0.80  # the share below which a lesson fails
-_MOST_CHANGES = 200  # of one cell; more are spread evenly
+_MOST_CHANGES = 200  # tried per cell; where there are more places, they are spread evenly
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""The clean place in which a notebook runs: its own empty folder, its own cache beside the real weights, no network.
+"""The clean place in which a notebook runs: an empty folder, a cache of its own with the real weights, no network.
 
-A run leaves nothing behind and touches nothing of the learner's: progress, services and IPython profile are the run's
-own; only the folder of model weights is shared. It finds a Hugging Face token as a learner's kernel would, an invented
-one: whatever sends it anywhere is noted (guard/). Knows nothing of notebooks.
+A run leaves nothing behind and touches nothing of the learner's: progress, services and IPython profile are its own,
+and only the folder of model weights is shared. It finds an invented Hugging Face token where a learner's kernel would
+find the real one, and the guard notes whatever sends it anywhere. Knows no notebook.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GUARD = Path(__file__).with_name("guard")
 
 PLANTED = "hf_PLANTED"  # how every planted token begins, and nothing else
 
-# What would make one author's run differ from another's, or put a token into an output; all that begins with HF_, too.
+# Variables that would make one author's run differ from another's, or put a token into an output; HF_* as well.
 _FORGOTTEN = {
     *("HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_CACHE", "OPENAI_API_KEY"),
     *("LABKIT_ENDPOINT", "LABKIT_ENDPOINT_KEY", "LABKIT_MODE", "LABKIT_MODEL"),
@@ -36,7 +36,7 @@ _FORGOTTEN = {
 
 @dataclass(frozen=True, order=True)
 class Request:
-    """Somebody was asked: `outside` when it was no address of this machine alone, `carries` when a token went along."""
+    """A request: `outside` when it went beyond this machine, `carries` when the planted token went with it."""
 
     host: str
     port: str
@@ -104,7 +104,7 @@ def _environment(folders: dict[str, Path]) -> dict[str, str]:
     environment["PYTHONHASHSEED"] = "0"
     environment["LABKIT_CACHE"] = str(folders["cache"])
     environment["IPYTHONDIR"] = str(folders["ipython"])
-    # A notebook finds `python` and its scripts where the kernel's own are, also when the environment is not activated.
+    # `!python` and scripts in a notebook are the kernel's own, even when its environment is not activated.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     return environment | {name: str(folders["tmp"]) for name in ("TMPDIR", "TEMP", "TMP")}
 

@@ -145,11 +145,7 @@ def test_16_bits_at_real_size_take_what_was_computed(taken, name):
     require(plan.total / 0.9)
     model = random_model(name, "bf16")
     held, speed, peak = taken.now(), read(model, taken), taken.peak()
-    told(
-        model=name,
-        **against(plan, held, peak),
-        **speed,
-    )
+    told(model=name, **against(plan, held, peak), **speed)
     assert held == pytest.approx(plan.weights, rel=0.001)
     assert peak < plan.total
 

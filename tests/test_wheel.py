@@ -10,10 +10,7 @@ import pytest
 
 from labkit.base import assets
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(assets.checkout() is None, reason="a wheel is built in a checkout"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(assets.checkout() is None, reason="a wheel is built in a checkout")]
 
 RUN = """
 import sys

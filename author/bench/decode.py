@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 from labkit.facts import catalogue
 from labkit.front.bench import Ratio, Section, interleaved, ratio
 from labkit.models import local
+from labkit.models.evaluation import llama
 
 _QUESTION = [{"role": "user", "content": "Tell a long story about a lighthouse keeper and the sea."}]
 _NEW_TOKENS = 64
@@ -94,7 +93,7 @@ def _bare_stream(model: Any, prompt: Any, streamer: Any) -> int:
 
 
 def _speed(work: Callable[[], int]) -> float:
-    """Tokens a second of `work`, which returns how many it wrote. Prompt reading is inside, for both sides alike."""
+    """Tokens per second of `work`, which returns how many it wrote; the time to read the prompt is included."""
     began = time.perf_counter()
     tokens = work()
     return tokens / (time.perf_counter() - began)
@@ -112,13 +111,7 @@ def _llama(service: Any, messages: Any, new_tokens: int = _NEW_TOKENS) -> dict[s
     Its prompt cache is off, or the second prefill would read nothing.
     """
     body = {"messages": messages, "max_tokens": new_tokens, "temperature": 0, "cache_prompt": False, "ignore_eos": True}
-    request = urllib.request.Request(
-        f"{service.url}/v1/chat/completions",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json", "Authorization": f"Bearer {service.key}"},
-    )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=300) as answer:
-        return json.load(answer)["timings"]
+    return llama.ask(service.url, service.key, "/v1/chat/completions", body)["timings"]
 
 
 def _llama_rows(rounds: int) -> list[dict[str, Any]]:

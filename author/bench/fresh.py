@@ -1,7 +1,7 @@
 """The first set-up: `python lab.py setup` in a copy of the checkout, against a bare `uv pip install` of the same.
 
-An empty home and empty caches for each; both ask the same package index, one after the other. Knows `lab.py` by its
-commands, and asks it how pip's settings and the torch build are said to uv.
+Each has an empty home and empty caches; both ask the same package index, one after the other. Uses the commands of
+`lab.py`, and its functions that translate pip's settings and the torch build for uv.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from author.bench.jupyter import until_api
-from labkit.base import assets, cache
+from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
 from labkit.front.bench import Ratio, ratio, scratch
 from labkit.world import weights
@@ -77,7 +77,7 @@ def _bare(course: Path, folder: Path) -> dict[str, float]:
 
 
 def _empty(home: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """`environment` with `home`, made anew, as the place of all that is kept for a user."""
+    """`environment` with a new folder `home` as the user's home and the place of all caches."""
     home.mkdir()
     caches = {name: str(home / name.lower()) for name in ("PIP_CACHE_DIR", "UV_CACHE_DIR", "LABKIT_CACHE")}
     return {**environment, "HOME": str(home), "USERPROFILE": str(home), "XDG_CACHE_HOME": str(home / "cache"), **caches}
@@ -104,6 +104,6 @@ def _timed(command: list[str], environment: dict[str, str], folder: Path) -> flo
     run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, encoding="utf-8")
     seconds = time.perf_counter() - began
     if run.returncode:
-        last = ((run.stderr or run.stdout).strip().splitlines() or ["it said nothing"])[-1]
+        last = processes.last_words(run.stderr or run.stdout)
         raise LabError(f"`{' '.join(command[:4])}` failed in the first set-up ({last}).")
     return seconds

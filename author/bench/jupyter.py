@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import tempfile
 import time
-import urllib.request
 from typing import Any
 
+from labkit.base import network, processes
 from labkit.base.errors import LabError
 
 _LIMIT = 300  # seconds
@@ -20,23 +19,19 @@ def until_api(command: list[str], **how: Any) -> float:
 
     `how` goes to `subprocess.Popen`. LabError with its last words if it ends by itself, or takes five minutes.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}/api"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    port = processes.require_free(0)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         began = time.perf_counter()
         server = subprocess.Popen([*command, "--no-browser", f"--port={port}"], stdout=log, stderr=log, **how)
         try:
             while server.poll() is None and time.perf_counter() - began < _LIMIT:
-                with contextlib.suppress(OSError), opener.open(address, timeout=5):
+                with contextlib.suppress(OSError), network.open_local(f"http://127.0.0.1:{port}/api", 5):
                     return time.perf_counter() - began
                 time.sleep(0.02)
         finally:
             _end(server)
         log.seek(0)
-        last = (log.read().strip().splitlines() or ["it said nothing"])[-1]
+        last = processes.last_words(log.read())
         raise LabError(f"JupyterLab ended, or took too long, before it answered ({last}).")
 
 
@@ -45,11 +40,11 @@ def _end(server: subprocess.Popen) -> None:
     import psutil
 
     with contextlib.suppress(psutil.NoSuchProcess):
-        processes = psutil.Process(server.pid).children(recursive=True)
-        for process in processes:
+        children = psutil.Process(server.pid).children(recursive=True)
+        for process in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-        for process in psutil.wait_procs(processes, timeout=10)[1]:
+        for process in psutil.wait_procs(children, timeout=10)[1]:
             process.kill()
     server.terminate()
     server.wait()

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.front.bench import Section
 
@@ -24,12 +23,9 @@ _ANSWER_SECONDS = 120
 
 
 def run(quick: bool) -> Section:
-    """Median and highest milliseconds, a row a widget and control; in a process that meets the course's Hub first."""
+    """Median and highest milliseconds, one row per widget and control, in a process that uses the course's Hub."""
     moves = 6 if quick else 30
-    answer = subprocess.run([sys.executable, "-c", _PROGRAM.format(moves)], capture_output=True, text=True)
-    if answer.returncode:
-        raise LabError(f"The widgets could not be measured: {answer.stderr.strip().splitlines()[-1]}")
-    rows = json.loads(answer.stdout.splitlines()[-1])
+    rows = processes.child_json("The widgets could not be measured: ", "-c", _PROGRAM.format(moves))
     protocol = f"{moves} moves of a control; {max(3, moves // 5)} new prompts to the first piece of text; no browser"
     return Section("widgets", protocol, rows)
 
@@ -65,7 +61,7 @@ def _controls(model: Any, tokenizer: Any) -> Iterator[tuple[Any, str, list[Any]]
 
 
 def _reaction(view: Any, control: str, values: list[Any], moves: int) -> dict[str, Any]:
-    """The observers of a control run before its assignment returns: what it took is what the page waits for."""
+    """Milliseconds of assignments to a control: its observers run inside them, so the page waits as long."""
     times = []
     for turn in range(moves + 1):
         before = view.parts["output"].value

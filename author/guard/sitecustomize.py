@@ -1,11 +1,11 @@
-"""Closes the network in this Python and its child processes; loopback stays open. Active by being on PYTHONPATH.
+"""Closes the network, except loopback, in every Python that has this folder on its PYTHONPATH, and in its children.
 
-It also notes whom they asked, what was refused included, and whether they sent the planted token there: a line of JSON,
-[host, port, carries, outside], for each kind of request (`workspace.Workspace.requests` reads them).
+It also notes each kind of request, refused ones too, as a line of JSON, [host, port, carries, outside], where `carries`
+says whether the planted token was sent (`workspace.Workspace.requests` reads them).
 
-Python imports `sitecustomize` at start-up, and children inherit the environment. Sees what Python code asks of its
-`socket` module; a C library that opens sockets by itself is not seen, and nothing is read through TLS, which needs a
-host out there, and that is refused.
+Python imports `sitecustomize` at start-up, and children inherit the environment. It sees what goes through Python's
+`socket` module, not what a C library does by itself. It cannot read TLS, but that needs a host outside, and the
+connection to one is refused.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _note(host: object, port: object, carries: bool = False) -> None:
 
 
 def _note_carrying(sender, more: tuple) -> None:
-    """`more` is what a call had beside the data: with `sendto` the address comes last."""
+    """`more` are the arguments after the data: with `sendto` the address is the last."""
     try:
         to = more[-1] if more and isinstance(more[-1], tuple) else sender.getpeername()
     except OSError:  # not connected, and the call will say so
@@ -76,7 +76,7 @@ def _note_carrying(sender, more: tuple) -> None:
 
 
 def _watch_what_is_sent(kind: type) -> None:
-    """Look for the token in what leaves by a socket, whichever library sends it. Set up with the first socket."""
+    """Look for the token in all that is sent through a socket. Set up when the first socket is made."""
 
     def noting(own, in_pieces):
         def send(self, data, *more):

@@ -76,7 +76,7 @@ def build(out: Path, *, teacher: bool = False) -> int:
 def links_to_the_web(out: Path) -> dict[str, str]:
     """The addresses outside the website that its pages link to, each with the first page that does.
 
-    Nothing asks them by itself: a page that is gone would fail a build for a reason that is no fault of the course.
+    The build does not check them: it would fail whenever somebody else's page is gone.
     """
     found: dict[str, str] = {}
     for page in sorted(out.rglob("*.html")):

@@ -2,7 +2,7 @@
 
 The page docs/glossary.md is a list that reads well anywhere, `- **term**: what it means`; here it becomes a glossary of
 Sphinx, in which a term in italics is a link. Terms are found in running text, with a plural's ending or a capital.
-Headings, code, links and the first column of a table, which names its rows, stay as they are. Knows no lesson.
+Headings, code, links and the first column of a table, with the names of its rows, stay as they are. Knows no lesson.
 """
 
 from __future__ import annotations

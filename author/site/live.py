@@ -1,9 +1,8 @@
-"""Widgets that stay alive on a page without Python: all that they can show there, computed when the page is built.
+"""Widgets that work on a page without Python: what they show is computed when the page is built.
 
-The real widget is moved through a few positions of each control, and what it shows is kept. A script of the page
-(docs/site/_static/live.js) draws the same controls and looks the answer up. So a reader sees what Python computed, at
-the positions that are offered; a control that is not named here stays as the lesson sets it. Widgets that cannot be
-foreseen (a chat, a search, a free text) are not here: their picture stands for them.
+The real widget is moved through a few positions of each control, and each output is kept. A script of the page
+(docs/site/_static/live.js) draws the same controls and looks the output up. A control that is not named here stays as
+the lesson sets it. For widgets with endless outputs (a chat, a search, free text) the page shows the picture.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def _asleep(name: str) -> str:
 
 
 def lesson_map(files: list[Path]) -> str:
-    """A table of the lessons and what each needs, out of the lessons' own words; what all need alike stands below."""
+    """A table of the lessons and what each needs, in the lessons' own words; below it, what all of them need."""
     found = [Lesson(file) for file in files]
     needs = [_needs(lesson) for lesson in found]
     alike = {name: value for name, value in needs[0].items() if all(other[name] == value for other in needs)}

@@ -1,4 +1,4 @@
-"""The course cache: one folder a user for weights, service files and progress, written so that a kill loses nothing.
+"""The course cache: one folder per user for weights, service files and progress, written so that a kill loses nothing.
 
 Knows paths, free space and atomic replacement. Knows nothing of what the files mean.
 """
@@ -90,7 +90,7 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         yield inner
         if target.is_dir():
-            # Aside as a whole, and not file by file: Windows refuses while one of them is open, and all stay.
+            # The old folder is renamed as a whole: where one file is open, Windows refuses, and nothing is lost.
             target.rename(part / "replaced")
         inner.replace(target)
     except OSError as problem:

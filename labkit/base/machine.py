@@ -23,12 +23,12 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 
-# The threads of torch and llama.cpp wait for each other by spinning. With another program on the cores that costs most
-# of the speed: torch 6 tokens/s instead of 16 beside one busy process on 2 cores, llama.cpp less than 1 instead of 18
-# beside several. Sleeping at once costs a quarter of the speed of training. A thousand turns, then sleep, keeps both:
-# 16 tokens/s, and 0.80 s a step instead of 1.07; llama.cpp alone on the machine 72 instead of 67 (2026-11).
-# libgomp reads these two (GCC's manual of libgomp, "Environment Variables") when it is loaded; other OpenMPs know the
-# first alone.
+# The threads of torch and llama.cpp wait for each other by spinning. That costs most of the speed while another program
+# uses the cores: on 2 cores, torch wrote 6 tokens/s instead of 16 beside one busy process, and llama.cpp less than 1
+# instead of 18 beside several. Sleeping at once makes training a quarter slower. A thousand turns before sleeping keep
+# both: 16 tokens/s, and 0.80 s per step instead of 1.07; llama.cpp alone on the machine 72 instead of 67 (2026-11).
+# libgomp reads both when it is loaded (GCC's manual of libgomp, "Environment Variables"); other OpenMP libraries know
+# only the first.
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 
@@ -56,7 +56,7 @@ class Machine:
     gpu: Gpu | None
     cpu_has_bf16: bool = False
     more_gpus: tuple[Gpu, ...] = ()  # beside `gpu`, which is the first
-    idle_gpu: Gpu | None = None  # it is there, and the installed torch is a build that cannot use it
+    idle_gpu: Gpu | None = None  # a GPU that the installed build of torch cannot use
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
@@ -106,7 +106,7 @@ class Machine:
 
 @functools.lru_cache(maxsize=1)
 def detect() -> Machine:
-    """Look once a process, in well under 0.2 s unless an NVIDIA driver has to be asked."""
+    """This machine, looked at once per process: well under 0.2 s unless an NVIDIA driver has to be asked."""
     import psutil
 
     total = psutil.virtual_memory().total
@@ -129,7 +129,7 @@ def detect() -> Machine:
 
 
 def hosted_on(environment: Mapping[str, str]) -> str:
-    """Which kind of place this is, by the variables that each one sets."""
+    """The kind of place that this is, by the environment variables that each one sets."""
     if "COLAB_RELEASE_TAG" in environment or "google.colab" in sys.modules:
         return "colab"
     if "BINDER_SERVICE_HOST" in environment or "BINDER_LAUNCH_HOST" in environment:
@@ -236,7 +236,7 @@ def _gpus(memory_bytes: int) -> list[Gpu]:
 
 
 def visible(gpus: list[Gpu], setting: str | None) -> list[Gpu]:
-    """Those that `CUDA_VISIBLE_DEVICES` leaves to torch: CUDA reads numbers or UUIDs up to the first that is neither.
+    """The GPUs that `CUDA_VISIBLE_DEVICES` leaves to torch: CUDA reads numbers or UUIDs up to the first other word.
 
     >>> two = parse_nvidia("Tesla T4, 15360, 7.5\\nTesla P100, 16384, 6.0")
     >>> [gpu.name for setting in (None, "1", "", "-1") for gpu in visible(two, setting)]
@@ -286,9 +286,9 @@ def _nvidia(line: str) -> Gpu | None:
 def release_memory() -> None:
     """Return freed memory to the system, now and from now on.
 
-    Between blocks that are kept, glibc would hold the room of what was computed: 0.6 GB after the course model was
-    quantized, 0.2 GB after it was trained (2026-11-23). Blocks of a megabyte get room of their own instead. Other
-    systems see to it themselves.
+    glibc keeps freed memory that lies between blocks in use: 0.6 GB after the course model was quantized, 0.2 GB after
+    it was trained (2026-11-23). From now on blocks of a megabyte or more are mapped on their own, and so given back.
+    Other systems do this by themselves.
     """
     with contextlib.suppress(OSError, AttributeError):
         system = ctypes.CDLL(None)

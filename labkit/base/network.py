@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import urllib.request
+from typing import Any
 
 HUB = "https://huggingface.co"
 LOOPBACK = "127.0.0.1,localhost"  # for NO_PROXY: a school's proxy would catch the course's own servers
@@ -18,7 +20,7 @@ _unusable: dict[str, str] = {}  # what `leave_unusable_proxies` has taken out, a
 
 
 def no_proxy() -> dict[str, str]:
-    """NO_PROXY in both spellings: `LOOPBACK` added to what is set there, which has to stay."""
+    """NO_PROXY in both spellings: what is set there already, and `LOOPBACK`."""
     known = {name: os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy")}
     return {
         name: value if LOOPBACK in value else ",".join(filter(None, [value, LOOPBACK])) for name, value in known.items()
@@ -44,6 +46,11 @@ def _why_unusable(name: str, address: str) -> str:
     if scheme not in ("", "http", "https", "socks5", "socks5h"):
         return f"the proxy in {name} begins with {scheme}://: write http:// or socks5h://, whichever it is"
     return ""
+
+
+def open_local(request: str | urllib.request.Request, seconds: float) -> Any:
+    """The answer of a server on this machine, asked past any proxy. OSError when there is none within `seconds`."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=seconds)
 
 
 @functools.lru_cache

@@ -3,7 +3,7 @@
 The sum of their RSS, with the pages that they share counted once where the system tells private pages from shared ones
 (Linux). Not PSS: there a lesson would seem smaller whenever some other program had the same libraries or weights open.
 Private pages are dear to count (11 ms for a process of 1 GB), so they are counted only when the cheap RSS says that a
-new peak is possible. Knows nothing of notebooks.
+new peak is possible. Knows no notebook.
 """
 
 from __future__ import annotations
@@ -90,14 +90,14 @@ class Peak(threading.Thread):
 
 
 def _shared_once(processes: list[psutil.Process]) -> int:
-    """All private pages, and the largest share of shared ones: what one shares, the others mostly do too."""
+    """All private pages, and the largest amount that one process shares: mostly they share the same pages."""
     private = [_bytes(process, "uss") for process in processes]
     shared = [_bytes(process, "rss") - own for process, own in zip(processes, private, strict=True)]
     return sum(private) + max(0, *shared)
 
 
 def _bytes(process: psutil.Process, kind: str) -> int:
-    """0 for a process that has just ended; its RSS where its private pages may not be counted."""
+    """RSS or private pages (uss) of a process; its RSS where counting is forbidden, 0 when it has just ended."""
     try:
         return process.memory_full_info().uss if kind == "uss" else process.memory_info().rss
     except psutil.AccessDenied:

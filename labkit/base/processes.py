@@ -1,4 +1,4 @@
-"""Other processes: what a child Python is given; begin, recognise and end those that outlive us; who has a port
+"""Other processes: the environment of a child Python; to start, recognise and end processes that outlive us; ports.
 
 Knows pids, births and signals on Linux, macOS and Windows. Knows nothing of services or their files.
 A pid alone is not trusted: the same number can be another program's a day later, so its birth goes with it.
@@ -7,6 +7,7 @@ A pid alone is not trusted: the same number can be another program's a day later
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -21,16 +22,38 @@ from labkit.base.errors import LabError
 
 
 def child_environment(*folders: str | Path, **variables: str) -> dict[str, str]:
-    """What a child Python gets: our variables and these. On its path come `folders`, then this very labkit.
+    """The environment of a child Python: our variables and these; its path begins with `folders` and this labkit.
 
-    This very one, because it may run from a checkout that is not installed.
+    A labkit that runs from a checkout is installed nowhere: without the path a child would not find it.
     """
     paths = [*map(str, folders), str(assets.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
 
 
+def last_words(said: str | Path, beginning: str = "") -> str:
+    """The last line of what a program said, as text or in a file; the last one with this beginning, if there is one.
+
+    >>> last_words("ERROR: no such package\\nWARNING: pip is old\\n", "ERROR")
+    'ERROR: no such package'
+    """
+    text = said.read_text(encoding="utf-8", errors="replace") if isinstance(said, Path) else said
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no reason given"]
+    return next((line for line in reversed(lines) if line.startswith(beginning)), lines[-1])
+
+
+def child_json(
+    what: str, *arguments: str, environment: dict[str, str] | None = None, seconds: float | None = None
+) -> Any:
+    """The JSON that a child Python prints in its last line. LabError, with `what` and its last words, when it fails."""
+    command, variables = [sys.executable, *arguments], environment or child_environment()
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", env=variables, timeout=seconds)
+    if run.returncode:
+        raise LabError(f"{what}{last_words(run.stderr)}")
+    return json.loads(run.stdout.splitlines()[-1])
+
+
 def start(command: list[str], output: BinaryIO, folder: Path) -> subprocess.Popen:
-    """Run `command` out of reach of what interrupts or ends this process; all that it prints goes to `output`."""
+    """Run `command` so that it survives an interrupt or the end of this process; what it prints goes to `output`."""
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
@@ -38,7 +61,7 @@ def start(command: list[str], output: BinaryIO, folder: Path) -> subprocess.Pope
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
     variables = child_environment(PYTHONUNBUFFERED="1")
     process = subprocess.Popen(command, cwd=folder, env=variables, **streams, **detached)
-    # Someone has to wait for a child, or it stays as a zombie when it ends before us.
+    # A child that ends before us stays as a zombie until somebody has waited for it.
     threading.Thread(target=process.wait, daemon=True, name=f"wait for {process.pid}").start()
     return process
 
@@ -67,7 +90,7 @@ def is_alive(pid: int, born: float) -> bool:
 
 
 def end(pid: int, born: float) -> None:
-    """End a process, politely, then not. Another one that has got its pid is left alone."""
+    """Ask a process to end, and kill it after three seconds. A new process with the same pid is left alone."""
     import psutil
 
     for action in ("terminate", "kill"):
@@ -79,8 +102,18 @@ def end(pid: int, born: float) -> None:
                 time.sleep(0.02)
 
 
+def stop(child: subprocess.Popen, patience: float) -> None:
+    """Ask a child to end, and kill it when it has not after `patience` seconds."""
+    child.terminate()
+    try:
+        child.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
 def require_free(port: int, patience: float = 1.0) -> int:
-    """`port` of 127.0.0.1, or any free one for 0. LabError when it cannot be listened to, for `patience` seconds.
+    """`port` of 127.0.0.1, or any free one for 0. LabError when it is still taken after `patience` seconds.
 
     A process that has just ended may hold its port a moment longer: up to 80 ms were seen on a busy machine.
     """
@@ -109,7 +142,7 @@ def listen(port: int, address: str = "127.0.0.1") -> socket.socket:
         listener = socket.create_server((address, port), backlog=256)
     except (OSError, OverflowError):
         raise port_taken(port) from None
-    # asyncio sees to this for sockets of its own alone; without it small answers wait 40 ms.
+    # asyncio sets this only on sockets that it made itself; without it small answers wait 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

@@ -14,7 +14,7 @@ import sys
 from labkit.base import assets
 from labkit.base.errors import LabError
 
-# What a learner's disk or folder may answer; any other OSError is a fault of ours, and keeps its traceback.
+# What can be wrong with a learner's disk or folder. Any other OSError is our fault, and keeps its traceback.
 _FOLDER_TROUBLE = {
     getattr(errno, name)
     for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EEXIST", "ENOTDIR")
@@ -109,7 +109,7 @@ def _folder_trouble(problem: OSError) -> str:
 
 
 def _commands_here() -> dict[str, tuple[str, str]]:
-    """The commands that work where this runs: an installed package has no author tools, and no list of wheels."""
+    """The commands that work here: an installed package has no author tools, and no list of wheels."""
     if assets.checkout() is not None:
         return COMMANDS
     return {name: row for name, row in COMMANDS.items() if name != "fetch" and not row[0].startswith("author.")}

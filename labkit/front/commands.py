@@ -21,8 +21,8 @@ from labkit.facts import catalogue
 
 FIRST = "00_start_here.ipynb"
 _RECORD = ".labkit.json"
-# JupyterLab as its own command starts it, but for one package: it takes a second to import, half of all, to check
-# addresses with letters beyond ASCII ("iri") in JSON schemas, and Jupyter's have none. Kernels do not import it.
+# JupyterLab as its own command starts it, without one package whose import takes a second, half of the whole start. It
+# checks addresses beyond ASCII ("iri") in JSON schemas, and Jupyter's schemas have none. Kernels do not import it.
 _JUPYTERLAB = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyterlab.labapp import main; sys.exit(main())"
 
 
@@ -93,16 +93,12 @@ def lab(argv: list[str]) -> int:
 
 
 def _run_until_closed(command: list[str]) -> int:
-    """Run a server until it ends. Ctrl-C reaches it as well as us: it asks for a second one, so we end it ourselves."""
+    """Run a server until it ends. At the first Ctrl-C Jupyter only asks for a second one, so we end it ourselves."""
     server = subprocess.Popen(command)
     try:
         return server.wait()
     except KeyboardInterrupt:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        processes.stop(server, 10)
         print("\nJupyterLab is closed. Your work is in work/.")
         return 0
 
@@ -117,7 +113,7 @@ def setup(argv: list[str]) -> int:
 
 
 def _prepare() -> None:
-    """The model, then the machine: what has to be there before a lesson can be promised to run."""
+    """Fetch the model and check the machine. LabError when the course cannot run here."""
     from labkit.front import doctor
     from labkit.world import weights
 
@@ -135,7 +131,7 @@ def _prepare() -> None:
 
 
 def _quiet_news() -> None:
-    """No "Jupyter news" question over the first lesson (in the course's own environment; elsewhere it is not ours)."""
+    """In the course's own environment, switch off the question about Jupyter news: it would cover the lesson."""
     checkout = assets.checkout()
     if checkout and Path(sys.prefix) == checkout / ".venv":
         settings = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}

@@ -23,7 +23,7 @@ from labkit.front import rehearsal
 from labkit.front.rehearsal import Check
 from labkit.world import weights
 
-LESSON_BYTES = 1_500_000_000  # the most that a lesson's kernel and its children take (tests hold it)
+LESSON_BYTES = 1_500_000_000  # a lesson's kernel and its children take no more: author/comparison.py
 _WIDTH = 8  # of the longest name of a check
 PYTHONS = ((3, 11), (3, 14))  # the oldest and the newest that are tested
 
@@ -116,7 +116,7 @@ def _packages() -> Iterator[Check]:
 
 
 def _version_problem(asked: Requirement) -> str | None:
-    """What is wrong with the installed version; None also where the requirement is an extra's, or of other systems."""
+    """What is wrong with the installed version, or None; None also for what extras and other systems require."""
     if asked.marker and not asked.marker.evaluate({"extra": ""}):
         return None
     try:

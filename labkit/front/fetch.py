@@ -1,9 +1,8 @@
 """`labkit fetch FOLDER`: everything that `python lab.py --offline FOLDER` needs, for a room without internet.
 
-pip does the work; for another system than this one uv, told all that pip was told, first says what that system needs,
-which pip cannot (it reads conditions such as `sys_platform == "win32"` for the machine it runs on). What is there
-already is not fetched again, so an interrupted fetch goes on where it stopped. Wheels are finished in a folder of their
-own and then moved, so that FOLDER never holds a half file.
+pip does the work. For another system uv first lists what that system needs, since pip would read conditions such as
+`sys_platform == "win32"` for the machine it runs on. uv gets all settings that pip has. What is there already is not
+fetched again, so an interrupted fetch goes on where it stopped. Wheels are moved into FOLDER when they are complete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What has been done, for a person to read: a line a lesson, or a table for a teacher. The command `progress`.
+"""The command `progress`: what has been done, as a line per lesson, or as a table for a teacher.
 
 Knows lessons, exercises and columns. The record itself is kept by `progress`.
 """
@@ -30,7 +30,7 @@ def summary() -> dict[str, dict[str, int]]:
 def show(argv: list[str]) -> int:
     """The command: show the progress, or write it as CSV for a teacher."""
     parser = argparse.ArgumentParser(prog="labkit progress", description="Show or export what you have done.")
-    parser.add_argument("--csv", metavar="FILE", help="write one line an exercise, for a teacher")
+    parser.add_argument("--csv", metavar="FILE", help="write one line per exercise, for a teacher")
     parser.add_argument(
         "--name", default="", help="the name in the CSV: any you like (nothing else about you is in it)"
     )

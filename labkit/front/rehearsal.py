@@ -1,26 +1,24 @@
 """`labkit doctor --class`: what a class will do on this machine, tried for real before the class comes.
 
-Looking is not enough for a room: a proxy, a virus scanner or a full memory shows only when something is started. So a
-kernel is started, the course's own Hub is asked, the model writes an answer, and each try is one finding. Knows nothing
-of what the findings are used for (`doctor` prints them). What no program can see is in `FOR_A_PERSON`.
+A proxy, a virus scanner or a full memory shows only when something is started. So a kernel is started, the course's own
+Hub is asked, the model writes an answer, and each trial is one finding, which `doctor` prints. What no program can see
+is in `FOR_A_PERSON`.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import platform
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.base import assets
+from labkit.base import assets, processes
 from labkit.base.errors import LabError
 
 SETUP_BYTES = 3_000_000_000  # packages, model and room to unpack them
@@ -46,9 +44,9 @@ class Check:
 
 
 def trials(*names: str) -> Iterator[Check]:
-    """Each try of a class on this machine, one after the other (about twenty seconds), or only those with these names.
+    """All trials one after the other (about twenty seconds), or those with these names.
 
-    None of them raises: one that fails for a reason that nobody has foreseen is a problem with that reason in words.
+    None of them raises: an exception becomes a finding with its message.
     """
     for name in names or _TRIALS:
         try:
@@ -59,7 +57,7 @@ def trials(*names: str) -> Iterator[Check]:
 
 
 def _folder() -> Check:
-    """The learners' copies can be written, in a folder that nothing else touches."""
+    """Learners' copies can be written, in a folder that no other program synchronizes."""
     folder = assets.root()
     try:
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=folder):
@@ -123,7 +121,7 @@ def _kernel() -> Check:
 
 
 def _servers() -> Check:
-    """The course's own Hub, which lessons 03 and 09 start, answers on this machine: no proxy or firewall is between."""
+    """The course's own Hub, which lessons 03 and 09 start, can be reached: no proxy or firewall is in the way."""
     from labkit.world import services
     from labkit.world.hub.service import local_hub
 
@@ -156,10 +154,7 @@ def _answer() -> Check:
 
     if weights.status() != "ready":
         return Check("Answer", "note", "the model is not here yet: run `python lab.py setup` first, then this again.")
-    run = subprocess.run([sys.executable, "-c", _LESSON], capture_output=True, text=True, timeout=300)
-    if run.returncode:
-        return Check("Answer", "problem", f"the model does not answer ({run.stderr.strip().splitlines()[-1][:200]})")
-    found = json.loads(run.stdout.splitlines()[-1])
+    found = processes.child_json("the model does not answer: ", "-c", _LESSON, seconds=300)
     text = f"the model is loaded in {found['loaded_s']:.1f} s and writes {found['tokens_per_s']:.0f} tokens/s"
     if found["tokens_per_s"] < SLOW_TOKENS_PER_S:
         return Check("Answer", "note", f"{text}: slow; close other programs, and try lessons 05 to 09 here beforehand.")

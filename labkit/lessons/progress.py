@@ -1,8 +1,8 @@
 """What the learner has done: one JSON file in the course cache, merged across kernels, never lost and never sent.
 
 A result never gets worse: what was once correct stays so. Writing is atomic and under a lock. A file that cannot be
-read is kept aside. A machine that will be deleted, as Colab's, gives the file away and takes it back (`download`,
-`upload`). Knows item numbers such as "05.1" and statuses; knows nothing of what they ask.
+read is kept aside. From a machine that will be deleted, as on Colab, the learner can save the file and bring it back
+(`download`, `upload`). Knows item numbers such as "05.1" and statuses. Knows no exercise.
 """
 
 from __future__ import annotations

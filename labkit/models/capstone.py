@@ -1,8 +1,7 @@
 """A project of the learner's own, as lesson 09 makes it: messages and their answers, from a file to a score.
 
-The lesson calls torch, peft, huggingface_hub themselves; here is what reads a learner's file with care, splits it, and
-asks a model or a model server the same questions in the same words. Knows pairs of texts. Knows nothing of what they
-are about, nor of training (`finetuning`).
+Checks and splits a learner's file, and asks a model or a model server the same questions in the same words. Knows pairs
+of texts. Knows nothing of what they are about, nor of training (`finetuning`).
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def read(file: Path | str) -> list[Row]:
     for number, line in lines:
         row = _checked(line, f"{file.name}, line {number}")
         if known.setdefault(row["message"], row["answer"]) != row["answer"]:
-            raise LabError(f"{file.name}, line {number}: this message stands there before, with another answer.")
+            raise LabError(f"{file.name}, line {number}: this message has another answer in an earlier line.")
         rows.append(row)
     rows = list({row["message"]: row for row in rows}.values())
     if len(rows) < _FEWEST:

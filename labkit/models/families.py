@@ -1,9 +1,8 @@
-"""The course's model families on real weights: LLaMA's as they are, the same in Mistral's class, copied into Mixtral's.
+"""The course's model families on real weights: a Llama model, the same in Mistral's class, and copied into Mixtral's.
 
-Configurations come from the catalogue's published shapes; weights from the model that is given, which is shared and
-never changed. Knows the parts of three classes of transformers. Knows nothing of where weights come from
-(`world.weights`). Upcycling: Komatsuzaki et al. 2022, https://arxiv.org/abs/2212.05055. Mixtral: Jiang et al. 2024,
-arXiv:2401.04088.
+Configurations come from the catalogue's published shapes; weights are shared with the model that is given, and never
+changed. Knows three classes of transformers. Knows nothing of where weights come from (`world.weights`).
+Upcycling: Komatsuzaki et al. 2022, https://arxiv.org/abs/2212.05055. Mixtral: Jiang et al. 2024, arXiv:2401.04088.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def config(name: str) -> PreTrainedConfig:
 
 
 def config_of(family: str, shape: memory.Shape, **options: Any) -> PreTrainedConfig:
-    """A configuration of that `model_type` and shape: what `memory.shape_of` reads, written."""
+    """A configuration of that `model_type` and shape: the opposite of `memory.shape_of`."""
     from transformers import AutoConfig
 
     options |= {
@@ -100,7 +99,7 @@ def as_mixtral(model: LlamaForCausalLM, *, experts: int = 4, active: int = 2, se
         weights[prefix + "experts.gate_up_proj"] = both.expand(experts, -1, -1)
         weights[prefix + "experts.down_proj"] = mlp.down_proj.weight.detach().expand(experts, -1, -1)
     mixtral = _filled(MixtralForCausalLM, MixtralConfig(**_options(model), **numbers), weights)
-    # The faster implementations may lay all experts out in memory; this one takes the experts that are needed.
+    # Faster implementations may copy all experts in memory; this one uses only those that are needed.
     mixtral.set_experts_implementation("eager")
     return mixtral.requires_grad_(False)
 
@@ -113,7 +112,7 @@ def _options(model: Any) -> dict[str, Any]:
 
 
 def _filled(kind: Callable[[Any], Any], settings: Any, weights: dict[str, torch.Tensor]) -> Any:
-    """A model whose parameters are the given tensors themselves; built on the meta device, so nothing is made twice."""
+    """A model whose parameters are the given tensors themselves: built on the meta device, so nothing is copied."""
     import torch
 
     with torch.device("meta"):

@@ -1,7 +1,7 @@
-"""Blind comparison by people: who stood where, what was chosen, and what that says of the answers and of the judge.
+"""Blind comparison by people: votes, and what they say about the answers and about the judge.
 
-A judge may like a place more than an answer (Zheng et al., 2023, found it in models that judge; people have it too). So
-places are drawn anew for each round, a vote names a place, and only the reveal turns it into a name. Knows no models.
+A judge may prefer a place, left or right, whatever stands there (Zheng et al., 2023, found it in models that judge;
+people do it too). So places are drawn anew for each round, and a vote names a place. Knows no models.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from labkit.base.errors import LabError
 from labkit.models.evaluation.scores import wilson
 
 CHOICES = ("left", "tie", "right")
-DOUBT = 0.05  # a preference this rare by chance is said to be one
+DOUBT = 0.05  # what chance gives more rarely than this is called a preference
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Vote:
 
 
 def places(seed: int | None = None) -> Iterator[bool]:
-    """For each round whether the first contestant stands left: a fair coin, without end; the same for the same `seed`.
+    """For each round whether the first contestant stands left, by a fair coin from `seed`, without end.
 
-    No balanced plan: whoever knows that each pair of rounds has both orders knows the second after the first.
+    Not both orders in each pair of rounds: whoever knew the first would know the second.
     """
     coin = random.Random(seed)
     while True:
@@ -73,7 +73,7 @@ class Tally:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where that share lies with 95 % confidence (Wilson's interval), if one judged on: 0 to 1 for no votes."""
+        """Where that share would lie after many more votes, with 95 % confidence (Wilson); 0 to 1 without votes."""
         return wilson(self.first, self.decided) if self.decided else (0.0, 1.0)
 
     @property
@@ -84,7 +84,7 @@ class Tally:
 
     @property
     def position_p(self) -> float:
-        """How often a judge without a favourite place would choose one place as unevenly as this one did, or more."""
+        """The probability that a judge without a favourite place chooses places at least as unevenly as this one."""
         return chance(self.left, self.decided)
 
 

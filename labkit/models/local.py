@@ -52,7 +52,7 @@ def options(dtype: str, here: machine.Machine) -> dict[str, Any]:
     """What `from_pretrained` is given for a dtype (or int4) on a machine. LabError for 4 bits where there are none."""
     given: dict[str, Any] = {"dtype": torch_dtype(here.dtype if dtype == "int4" else dtype)}
     if here.device == "cuda":
-        # accelerate fills the GPUs first, one after the other, and puts in main memory what is left over.
+        # accelerate fills the GPUs one after the other, and puts the rest into main memory.
         given["device_map"] = "auto"
     if dtype == "int4":
         given["quantization_config"] = four_bits(here)
@@ -130,7 +130,7 @@ def stream(
     import torch
     from transformers import StoppingCriteria, TextIteratorStreamer
 
-    left = threading.Event()  # nobody reads on; the caller's `stop` is the caller's, and is only looked at
+    left = threading.Event()  # the reader has left; the caller's own event, `stop`, is never set here
 
     class Stopped(StoppingCriteria):
         def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
@@ -152,7 +152,7 @@ def stream(
             failure.append(problem)
             streamer.end()
 
-    # Not a daemon: Python would tear it out of torch when it leaves, and abort. It ends with the main thread instead.
+    # Not a daemon: at exit Python would stop it inside torch, and abort. `Stopped` ends it with the main thread.
     thread = threading.Thread(target=write, name="labkit-stream")
     thread.start()
     try:

@@ -107,7 +107,7 @@ def next_tokens(model: Any, tokenizer: Any, prompt: str, *, n: int = 10, **setti
 
 
 def ranked(logits: torch.Tensor, tokenizer: Any, *, n: int = 10, **settings: Any) -> pandas.DataFrame:
-    """The same table from scores that are there already; a slider needs no new run of the model."""
+    """The same table from scores that were computed before, so that a slider needs no new run of the model."""
     import pandas
 
     from labkit.facts.tokens import describe

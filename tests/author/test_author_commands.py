@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -18,21 +14,7 @@ from labkit.base import assets
 from labkit.base.errors import LabError
 from labkit.front import lesson_list
 from labkit.lessons import progress
-
-ROOT = Path(__file__).parents[2]
-
-
-def labkit(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **variables}
-    command = [sys.executable, "-m", "labkit", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=240)
-
-
-@pytest.mark.parametrize("name", ["run", "lint", "test"])
-def test_help_is_there(name, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        getattr(commands, name)(["--help"])
-    assert f"usage: labkit {name}" in capsys.readouterr().out
+from tests.commands import labkit
 
 
 @pytest.mark.slow

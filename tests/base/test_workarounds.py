@@ -1,23 +1,22 @@
-"""Other people's packages that would stop a lesson are looked past; those that would not are left alone."""
+"""Packages that would stop a lesson are hidden from it; those that would not are left alone."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
-TINY = TESTS / "models" / "finetuning"
+from tests.commands import python
+
+TINY = Path(__file__).parents[1] / "models" / "finetuning"
 
 ADAPTER = """
 import sys
 sys.path.insert(0, {tests!r})
 import tiny
 from labkit.base import workarounds
-if {stepping}:
+if {applied}:
     workarounds.apply()
     workarounds.apply()
 from labkit.models.finetuning import lora
@@ -32,17 +31,13 @@ print("an adapter;", "torchao is seen" if importlib.util.find_spec("torchao") el
 def beside(tmp_path):
     """Runs a program beside a torchao of some version, which is only a name and a number."""
 
-    def run(version: str, *, stepping: bool = True) -> str:
+    def run(version: str, *, applied: bool = True) -> str:
         (tmp_path / "torchao").mkdir()
         (tmp_path / "torchao" / "__init__.py").write_text(f"__version__ = '{version}'", encoding="utf-8")
         info = tmp_path / f"torchao-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torchao\nVersion: {version}\n", encoding="utf-8")
-        program = ADAPTER.format(tests=str(TINY), stepping=stepping)
-        path = os.pathsep.join([str(tmp_path), str(TESTS.parent)])
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
-        )
+        done = python(ADAPTER.format(tests=str(TINY), applied=applied), folder=tmp_path)
         return (done.stdout + done.stderr).strip()
 
     return run
@@ -54,9 +49,9 @@ def test_an_old_torchao_does_not_stop_an_adapter(beside):
 
 
 @pytest.mark.slow
-def test_without_stepping_around_it_would(beside):
-    """When this fails, peft goes on with an old torchao, and the way around it is not needed any more."""
-    assert "ImportError: Found an incompatible version of torchao" in beside("0.10.0", stepping=False)
+def test_without_the_workaround_it_would(beside):
+    """When this fails, peft goes on with an old torchao, and the workaround is not needed any more."""
+    assert "ImportError: Found an incompatible version of torchao" in beside("0.10.0", applied=False)
 
 
 def test_a_newer_torchao_is_left_alone(monkeypatch):
@@ -82,9 +77,6 @@ output = tiny.model()(torch.arange(5)[None], use_cache=True)
 tiny.model()(torch.arange(1)[None], past_key_values=output.past_key_values)
 logging.getLogger("transformers.utils.generic").warning("another word")
 """
-    path = os.pathsep.join([str(TINY), str(TESTS.parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
-    )
+    done = python(program, folder=TINY)
     assert done.returncode == 0 and "past_key_values" not in done.stderr, done.stderr
     assert "another word" in done.stderr

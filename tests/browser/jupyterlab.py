@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labkit.base import assets
+from labkit.base import assets, processes
 from labkit.front import commands
 
 # No background requests: what is left is what the page itself asks for, and the tests look at that.
@@ -38,6 +37,20 @@ def learners_folder(folder: Path, notebooks: list[Path]) -> Path:
     for notebook in notebooks:
         commands._place(notebook, folder / "work" / notebook.name)
     return folder
+
+
+@contextlib.contextmanager
+def browser(executable: str, *, width: int = 1100, height: int = 900, scale: float = 1) -> Iterator[Any]:
+    """A fresh browser's context, whose pages ask for nothing by themselves."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+        options = {"viewport": {"width": width, "height": height}, "device_scale_factor": scale, "args": CHROMIUM_FLAGS}
+        launch = playwright.chromium.launch_persistent_context
+        context = launch(profile, executable_path=executable, headless=True, **options)
+        context.set_default_timeout(120_000)
+        yield context
+        context.close()
 
 
 class Lab:
@@ -59,29 +72,13 @@ class Lab:
     @contextlib.contextmanager
     def page(self, notebook: str, *, width: int = 1400, height: int = 900, scale: float = 1) -> Iterator[Any]:
         """A page with `work/NOTEBOOK` open and its kernel connected."""
-        from playwright.sync_api import sync_playwright
-
-        with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-            browser = playwright.chromium.launch_persistent_context(
-                profile,
-                executable_path=self._executable,
-                headless=True,
-                args=CHROMIUM_FLAGS,
-                viewport={"width": width, "height": height},
-                device_scale_factor=scale,
-            )
-            browser.set_default_timeout(120_000)
-            page = browser.pages[0]
+        with browser(self._executable, width=width, height=height, scale=scale) as context:
+            page = context.pages[0]
             page.on("request", lambda request: self.requests.append(request.url))
             page.goto(f"{self.url}/lab/tree/work/{notebook}?reset")
             page.wait_for_selector(".jp-Notebook", timeout=60_000)
-            self._until(
-                lambda: any(
-                    kernel["connections"] > 0 and kernel["execution_state"] == "idle" for kernel in self.kernels()
-                )
-            )
+            self._until(lambda: any(one["connections"] and one["execution_state"] == "idle" for one in self.kernels()))
             yield page
-            browser.close()
 
     def run_all(self, page: Any) -> None:
         """Menu Run, Run All Cells; returns when the last cell is done."""
@@ -118,9 +115,7 @@ _EXECUTION_COUNTS = f"() => {_NOTEBOOK}.toJSON().cells.filter(c => c.cell_type =
 @contextlib.contextmanager
 def jupyterlab(folder: Path, executable: str, *, theme: str = "JupyterLab Light") -> Iterator[Lab]:
     """A JupyterLab server on `folder`, ended with all its kernels when the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = processes.require_free(0)
     own = folder / ".jupyter"
     _settings(own / "settings", theme)
     environment = {
@@ -129,15 +124,8 @@ def jupyterlab(folder: Path, executable: str, *, theme: str = "JupyterLab Light"
         "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
     }
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter",
-        "lab",
-        "--no-browser",
-        f"--port={port}",
-        f"--ServerApp.root_dir={folder}",
-    ]
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--port={port}"]
+    command += [f"--ServerApp.root_dir={folder}"]
     command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--ServerApp.port_retries=0"]
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with (folder / "server.log").open("w") as log:
@@ -147,11 +135,7 @@ def jupyterlab(folder: Path, executable: str, *, theme: str = "JupyterLab Light"
             _wait_for(lab.url, server, folder / "server.log")
             yield lab
         finally:
-            server.terminate()
-            try:
-                server.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            processes.stop(server, 20)
 
 
 def _settings(folder: Path, theme: str) -> None:

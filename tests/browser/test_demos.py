@@ -7,6 +7,7 @@ import pytest
 
 from labkit.base import assets
 from tests.browser import voila
+from tests.browser.jupyterlab import browser
 from tests.browser.moves import MOVES
 
 pytest.importorskip("voila", reason="the extra demos is not installed")
@@ -25,7 +26,7 @@ def demos(_cache_with_model, chromium):
 
 @pytest.fixture(scope="module")
 def context(chromium):
-    with voila.browser(chromium) as opened:
+    with browser(chromium) as opened:
         yield opened
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import psutil
 
 from labkit.base import assets
-from tests.browser.jupyterlab import CHROMIUM_FLAGS, LOCAL
+from tests.browser.jupyterlab import LOCAL
 
 READY = 200_000  # ms: a page is sent while its notebook runs, and loading a model takes its time on a busy machine
 
@@ -65,24 +64,6 @@ def demos(*arguments: str) -> Iterator[Demos]:
         if command.poll() is None:
             command.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
         command.communicate(timeout=60)
-
-
-@contextlib.contextmanager
-def browser(executable: str, *, width: int = 1100, height: int = 900) -> Iterator[Any]:
-    """A fresh browser's context, whose pages ask for nothing by themselves."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=executable,
-            headless=True,
-            args=CHROMIUM_FLAGS,
-            viewport={"width": width, "height": height},
-        )
-        context.set_default_timeout(120_000)
-        yield context
-        context.close()
 
 
 @contextlib.contextmanager

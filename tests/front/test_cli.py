@@ -9,14 +9,8 @@ import pytest
 
 from labkit.base import assets
 from labkit.front import cli
+from tests.commands import labkit
 from tests.rows import every
-
-
-def labkit(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "labkit", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, encoding="utf-8", env={**os.environ, **environment}, timeout=120
-    )
 
 
 def test_help_names_every_command():

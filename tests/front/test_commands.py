@@ -9,14 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from labkit.base import assets
+from labkit.base import assets, network, processes
 from labkit.base.errors import LabError
 from labkit.front import commands
 
@@ -114,17 +113,14 @@ sys.exit(commands.lab(sys.argv[1:]))
 @pytest.mark.skipif(os.name == "nt", reason="a terminal's Ctrl-C cannot be sent on Windows")
 @pytest.mark.skipif(not find_spec("jupyterlab"), reason="JupyterLab is not installed")
 def test_lab_opens_a_lesson_in_jupyterlab_until_ctrl_c(course_cache, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = processes.require_free(0)
     command = [sys.executable, "-c", LAB, "5", "--no-browser", "--port", str(port), "--IdentityProvider.token=word"]
     environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **pipes)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ask(path: str) -> str:
-        with opener.open(f"http://127.0.0.1:{port}/{path}?token=word", timeout=20) as answer:
+        with network.open_local(f"http://127.0.0.1:{port}/{path}?token=word", 20) as answer:
             return answer.read().decode("utf-8")
 
     try:

@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 
@@ -16,7 +14,7 @@ import psutil
 import pytest
 
 import labkit
-from labkit.base import assets
+from labkit.base import assets, processes
 from labkit.base.errors import LabError
 from labkit.front.demos import demos, served
 from tests.browser import voila
@@ -84,19 +82,12 @@ def test_a_port_that_is_taken_and_a_missing_voila_are_said(monkeypatch):
         demos([])
 
 
-def test_help_names_the_options():
-    run = subprocess.run([sys.executable, "-m", "labkit", "demos", "--help"], capture_output=True, text=True)
-    assert run.returncode == 0 and all(word in run.stdout for word in ("--port", "--no-browser", "--dark"))
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C cannot be sent to one process of a Windows console")
 def test_it_prints_its_address_first_serves_this_machine_only_and_leaves_nothing(course_cache, tmp_path, monkeypatch):
     pytest.importorskip("voila", reason="the extra demos is not installed")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = processes.require_free(0)
     running = voila.start("--port", str(port), "--dark")
     try:
         assert running.stdout.readline() == f"http://127.0.0.1:{port}/\n"

@@ -3,21 +3,15 @@
 import os
 import runpy
 import subprocess
-import sys
 
 import pytest
 
 from labkit.base import assets
 from labkit.front.fetch import _requirements
+from tests.commands import labkit
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
-
-
-def fetch(*arguments: str, **changes: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "labkit", "fetch", *arguments]
-    environment = {**os.environ, **changes}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=assets.CHECKOUT, timeout=120)
 
 
 def one_sentence(run: subprocess.CompletedProcess) -> str:
@@ -34,12 +28,12 @@ def one_sentence(run: subprocess.CompletedProcess) -> str:
     ],
 )
 def test_wrong_arguments_are_answered_with_the_right_ones(tmp_path, arguments, sentence):
-    assert sentence in one_sentence(fetch(str(tmp_path / "wheels"), *arguments))
+    assert sentence in one_sentence(labkit("fetch", tmp_path / "wheels", *arguments))
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_fetched(tmp_path):
     (tmp_path / "file").touch()
-    run = fetch(str(tmp_path / "file" / "wheels"))
+    run = labkit("fetch", tmp_path / "file" / "wheels")
     assert "cannot be written" in one_sentence(run) and "Fetching" not in run.stdout
 
 
@@ -47,7 +41,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_fetched(t
 def test_without_an_index_it_stops_and_says_so(tmp_path, arguments):
     dead = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
     dead |= {"PIP_NO_CACHE_DIR": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}  # uv has all of it from pip
-    sentence = one_sentence(fetch(str(tmp_path / "wheels"), *arguments, **dead))
+    sentence = one_sentence(labkit("fetch", tmp_path / "wheels", *arguments, **dead))
     assert "Fetching stopped: " in sentence and "run the same command again" in sentence
     assert not list((tmp_path / "wheels").glob("*.whl"))
 
@@ -57,5 +51,5 @@ def test_the_folder_gets_the_uv_that_lab_py_installs_with():
 
 
 def test_a_setting_that_uv_cannot_follow_stops_a_fetch_for_another_system(tmp_path):
-    sentence = one_sentence(fetch(str(tmp_path / "wheels"), "--for", "windows", PIP_PREFER_BINARY="1"))
+    sentence = one_sentence(labkit("fetch", tmp_path / "wheels", "--for", "windows", PIP_PREFER_BINARY="1"))
     assert "pip's setting `prefer-binary` has no counterpart in uv: fetch without --for" in sentence

@@ -67,8 +67,7 @@ def test_a_broken_python_is_a_problem_and_the_rest_goes_on(course_cache, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("message", "speed"),
-    [("it is loaded and writes 21 tokens/s", "21 tokens/s"), ("does not answer", "no answer")],
+    ("message", "speed"), [("it is loaded and writes 21 tokens/s", "21 tokens/s"), ("does not answer", "no answer")]
 )
 def test_the_line_for_the_teachers_list(message, speed):
     found = [rehearsal.Check("Network", "note", "-"), rehearsal.Check("Answer", "ok", message)]

@@ -33,7 +33,7 @@ def test_jsonl_and_csv_say_the_same(tmp_path):
         ([{"message": "a", "label": "b"}], "line 1 needs the fields message and answer"),
         ([*GOOD, {"message": "", "answer": "a"}], "line 61: the message has 0 characters"),
         ([*GOOD, {"message": "x" * 3000, "answer": "a"}], "line 61: the message has 3000 characters"),
-        ([*GOOD, {"message": "message 0", "answer": "b"}], "line 61: this message stands there before"),
+        ([*GOOD, {"message": "message 0", "answer": "b"}], "line 61: this message has another answer"),
         ([*GOOD, ["a", "b"]], "line 61 needs the fields"),
         (GOOD[:39], "39 different messages"),
         (GOOD[:20] * 3, "20 different messages"),

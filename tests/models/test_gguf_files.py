@@ -14,7 +14,7 @@ import torch
 from labkit.base.errors import LabError
 from labkit.models import evaluation
 from labkit.models.quantization import gguf_files
-from labkit.world import services, weights
+from labkit.world import services
 from labkit.world.model_server.service import model_server
 
 needs_quantizer = pytest.mark.skipif(gguf_files.ggml() is None, reason="this llama.cpp does not show its quantizer")
@@ -98,15 +98,6 @@ def test_transformers_own_reader_gives_the_same_weights(course_cache):
     expected = theirs.state_dict()
     for name, values in gguf_files.dequantized(file).items():
         assert torch.equal(values, expected[name]), name
-
-
-@pytest.mark.slow
-def test_the_shipped_file_reads_as_the_course_model(pair):
-    """The unquantized side of the comparison: the same perplexity through both ways of loading it."""
-    model, tokenizer = pair
-    documents = evaluation.course_text(tokenizer, 280)
-    expected = evaluation.token_losses(model, documents)
-    assert torch.equal(evaluation.token_losses(gguf_files.load(weights.gguf_file()), documents), expected)
 
 
 MAKE = """

@@ -1,13 +1,12 @@
 """Loading, chatting and streaming through the real model; what cannot work is said in one sentence, early."""
 
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from labkit.base.errors import LabError
 from labkit.models import local
+from tests.commands import python
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
@@ -71,7 +70,7 @@ if sys.argv[1] != "in the main thread":
     threading.Thread(target=lambda: [None for _ in pieces], daemon=True).start()
     time.sleep(0.5)
 """
-    done = subprocess.run([sys.executable, "-c", program, where], capture_output=True, text=True, timeout=120)
+    done = python(program, where)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+
+from labkit.base import assets, processes
 
 
 @pytest.fixture
@@ -44,23 +45,13 @@ def stored(notebook, tmp_path):
 @pytest.fixture
 def strict_pytest(tmp_path):
     """Runs `pytest --nbval` on files in a process of its own, as an author would; returns the finished process."""
-    root = Path(__file__).parents[2]
 
     def run(*arguments: object, mode: str = "--nbval") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", mode, "--nbval-current-env", "-p", "author.comparison"]
-        command += [
-            "-p",
-            "no:cacheprovider",
-            f"--rootdir={tmp_path}",
-            "-c",
-            str(root / "pyproject.toml"),
-            "--color=no",
-            "-v",
-        ]
-        environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-        return subprocess.run(
-            [*command, *map(str, arguments)],
-            capture_output=True, encoding="utf-8", errors="replace", env=environment, timeout=240,
-        )  # fmt: skip
+        command += ["-p", "no:cacheprovider", f"--rootdir={tmp_path}", "-c", str(assets.CHECKOUT / "pyproject.toml")]
+        command += ["--color=no", "-v", *map(str, arguments)]
+        environment = processes.child_environment()
+        text = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
+        return subprocess.run(command, env=environment, timeout=240, **text)
 
     return run

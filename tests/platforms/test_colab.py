@@ -29,15 +29,10 @@ LOWER_END = (
         "tests/lessons/widgets",
         "tests/lessons/test_session.py",
         "tests/base/test_machine.py",
-        "tests/world/test_privacy.py",
         "tests/test_gpu_plans.py",
     ),
-    *(
-        "tests/world/test_hub_client.py",
-        "tests/world/test_inference_client.py",
-        "tests/models/finetuning",
-        "tests/world/servers",
-    ),
+    *("tests/world/test_privacy.py", "tests/world/test_hub_client.py", "tests/world/test_inference_client.py"),
+    *("tests/models/finetuning", "tests/world/servers"),
 )
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

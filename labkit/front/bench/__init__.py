@@ -1,7 +1,7 @@
 """`labkit bench`: what this machine does, as rows, ratios and the protocol behind them, in one JSON schema.
 
 A section is a module with `run(quick) -> Section`. Absolute times belong to one machine on one day; what travels is the
-ratio of two things measured in turn in one run, with its spread. Nothing here is asserted by a test.
+ratio of two things measured in turn in one run, with its spread. No test asserts a time.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def ratio(name: str, above: Sequence[float], below: Sequence[float], aim: str = 
 
 
 def interleaved(pairs: int, *measures: Callable[[], float]) -> list[list[float]]:
-    """Call each measure once a round, one after the other, so that a busy minute hits all alike; one list a measure.
+    """Call each measure once per round, so that a busy minute affects all of them; returns one list per measure.
 
-    The order turns from round to round: what runs first in a round has no advantage.
+    The order rotates from round to round: no measure always runs first.
     """
     results: list[list[float]] = [[] for _ in measures]
     for turn in range(pairs):
@@ -83,7 +83,7 @@ def interleaved(pairs: int, *measures: Callable[[], float]) -> list[list[float]]
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for a while; the next one clears away what a killed process has left of its own."""
+    """A temporary folder in the cache. It also clears away those that killed processes have left."""
     place = cache.subfolder("bench")
     cache.sweep(place)
     with tempfile.TemporaryDirectory(prefix=f".scratch.{os.getpid()}.", suffix=".part", dir=place) as folder:
@@ -154,10 +154,6 @@ def _as_text(section: Section) -> str:
 
 
 def _cell(value: Any) -> str:
-    return (
-        f"{value:.3g}"
-        if isinstance(value, float) and abs(value) < 10
-        else f"{value:,.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 10 else f"{value:,.0f}"

@@ -9,19 +9,17 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from typing import Any
 
 from labkit.base import processes
-from labkit.base.errors import LabError
 from labkit.facts import teaching_data
 from labkit.front.bench import Ratio, Section, ratio
 from labkit.models import local
 
 SEEDS = (0, 1, 2, 3, 4)
-_PAIR_STEPS = 24  # a third of the lesson's: what a run costs once, 0.3 s of memory handed back, must not weigh more
+_PAIR_STEPS = 24  # a third of the lesson's: with fewer, the 0.3 s that each run takes to free memory would count
 
 
 def run(quick: bool) -> Section:
@@ -70,11 +68,7 @@ def _repeated(found: dict[str, Any]) -> list[Ratio]:
 
 
 def _child(*job: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "labkit.front.bench.finetuning", *job]
-    done = subprocess.run(command, capture_output=True, text=True, env=processes.child_environment())
-    if done.returncode:
-        raise LabError(f"The run {' '.join(job)} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return processes.child_json(f"The run {' '.join(job)} failed: ", "-m", "labkit.front.bench.finetuning", *job)
 
 
 def _say(row: dict[str, Any]) -> None:
@@ -112,7 +106,7 @@ def seed_row(seed: int) -> dict[str, Any]:
 
 
 def pair_row() -> dict[str, Any]:
-    """Tokens a second of `train` and of a bare loop, in turn, three times: who is first changes.
+    """Tokens per second of `train` and of a bare loop, in turn, three times; the first one changes each time.
 
     Each begins with the same adapter: a model that is sure of its answers computes with numbers so small that the CPU
     is slow with them (denormals; 8 % here, 2026-11-26).

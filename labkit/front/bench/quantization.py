@@ -11,7 +11,6 @@ import contextlib
 import datetime
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ def run(quick: bool) -> Section:
     with scratch() as folder:
         for name in bar(methods.METHODS, "Methods"):
             rows.append(_row(name, folder, tokens, repeats))
-            kept = save(rows, quick)  # minutes of work each: what is there survives an interruption
+            kept = save(rows, quick)  # each row takes minutes: an interruption must not lose them
     protocol = (
         f"course text, about {tokens} tokens in 7 registers, window 512, each token once; KL and first choices against "
         f"fp32 on 252 tokens; same_text: 24 greedy tokens after 48, until they differ; speed: batch 1, 128 tokens read "
@@ -86,20 +85,11 @@ def _row(name: str, folder: Path, tokens: int, repeats: int) -> dict[str, Any]:
         return _stored_row(row) if name.startswith("GGUF") else row
     parts = ["engine", "quality"] if name.startswith("GGUF") else ["both"]
     for part in parts:
-        command = [
-            sys.executable,
-            "-m",
-            "labkit.front.bench.quantization",
-            name,
-            part,
-            str(folder),
-            str(tokens),
-            str(repeats),
-        ]
-        run = subprocess.run(command, capture_output=True, text=True, env=_environment(name), encoding="utf-8")
-        if run.returncode:
-            return row | {"note": (run.stderr.strip().splitlines() or ["ended without a word"])[-1]}
-        row |= json.loads(run.stdout.splitlines()[-1])
+        command = ["-m", "labkit.front.bench.quantization", name, part, str(folder), str(tokens), str(repeats)]
+        try:
+            row |= processes.child_json("", *command, environment=_environment(name))
+        except LabError as problem:
+            return row | {"note": str(problem)}
     return row
 
 
@@ -152,7 +142,7 @@ def _transformers(name: str, with_speed: bool, folder: Path, tokens: int, repeat
         found |= figures.spread("decode", [s.decode_tokens_per_s for s in speeds], "tokens_per_s")
         found |= figures.spread("memory", held, "MB") | {"peak_MB": figures.peak_mb(os.getpid())}
     found |= _quality(name, model, tokenizer, folder, tokens)
-    # Last: bitsandbytes 0.50 keeps 4-bit weights in another order for some CPUs, and saving puts them out of it.
+    # Saved last: bitsandbytes 0.50 reorders 4-bit weights for some CPUs, and saving undoes that.
     return found | ({"disk_MB": _disk_bytes(model) / 1e6} if with_speed else {})
 
 

@@ -15,18 +15,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import webbrowser
 from pathlib import Path
 
-from labkit.base import processes
+from labkit.base import network, processes
 from labkit.base.errors import LabError
 from labkit.front.demos import served
 from labkit.world import weights
 
 _START_SECONDS = 120
-_IDLE_SECONDS = 600  # a kernel whose page vanished without a word, such as one in a browser that was killed
+_IDLE_SECONDS = 600  # for kernels whose page never said goodbye, as when the browser was killed
 
 
 def demos(argv: list[str]) -> int:
@@ -43,7 +41,7 @@ def demos(argv: list[str]) -> int:
     port = processes.require_free(options.port)
     weights.ensure()
     if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: leave nothing behind
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as at Ctrl-C, and leave nothing behind
     folder = Path(tempfile.mkdtemp(prefix="labkit-demos-"))
     try:
         found = served.write(folder)
@@ -65,11 +63,13 @@ def _serve(folder: Path, port: int, *, dark: bool, browser: bool, count: int) ->
         if browser:
             webbrowser.open(address)
         server.wait()
-        raise LabError(f"The demos have ended by themselves ({_last_line(log)}): run the same command again.")
+        raise LabError(
+            f"The demos have ended by themselves ({processes.last_words(log)[:200]}): run the same command again."
+        )
     except KeyboardInterrupt:
         print("\nThe demos are closed.", flush=True)
     finally:
-        _end(server)
+        processes.stop(server, 20)  # it ends its kernels, which also end by themselves once it is gone
 
 
 def _command(folder: Path, port: int, *, dark: bool) -> list[str]:
@@ -85,14 +85,14 @@ def _command(folder: Path, port: int, *, dark: bool) -> list[str]:
         "VoilaExecutor.timeout": 300,
     }
     command = [sys.executable, "-m", "voila", str(folder / "notebooks"), "--no-browser", f"--port={port}"]
-    # Of all that may be installed in this JupyterLab the demos need the widgets alone.
+    # The demos need only the widgets, whatever else is installed in this JupyterLab.
     for name in ("@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"):
         command += ["--VoilaConfiguration.extension_allowlist", name]
     return command + [f"--{name}={value}" for name, value in options.items()]
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Our template is found, labkit can be imported, and no settings of the person's own Jupyter are read."""
+    """The server finds our template and labkit, and reads no settings of the person's own Jupyter."""
     jupyter = [str(folder / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
     return processes.child_environment(
         JUPYTER_PATH=os.pathsep.join(filter(None, jupyter)),
@@ -104,26 +104,10 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a school's proxy is not asked
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            opener.open(address, timeout=5).close()
+            network.open_local(address, 5).close()
             return
-        except (urllib.error.URLError, OSError):
+        except OSError:
             time.sleep(0.2)
-    raise LabError(f"The demos did not start ({_last_line(log)}): run the same command again.")
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no reason was given"
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server, which ends its kernels. They also end by themselves once it is gone."""
-    server.terminate()
-    try:
-        server.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+    raise LabError(f"The demos did not start ({processes.last_words(log)[:200]}): run the same command again.")

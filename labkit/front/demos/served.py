@@ -1,7 +1,7 @@
 """What Voila is given: copies of the demo notebooks for the screen, their pictures, and a template of the course's own.
 
 The template is Voila's, without the style sheets that it would fetch from the web (Font Awesome, for icons that no demo
-has), with a page that lists the demos. Knows files. Knows nothing of processes.
+has), with a page that lists the demos. Knows files, and no processes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Figures of this machine: memory and speed with their spread, and a table of GGUF files as llama.cpp runs them here.
 
-Speed and memory belong to the machine and the minute: each is measured some times, and the lowest and the highest stand
-beside the median. Knows llama.cpp's server. Knows nothing of how a file was made.
+Speed and memory depend on the machine and the minute: each is measured several times, and reported as the median with
+the lowest and the highest. Knows llama.cpp's server. Knows nothing of how a file was made.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PROMPT, _NEW = 128, 32  # tokens read and written for a measurement of speed
 
 
 def spread(name: str, values: list[float], unit: str) -> dict[str, float]:
-    """The median under `name` and its unit, and beside it the lowest and the highest.
+    """The median of values, under `name` and its unit, with the lowest and the highest.
 
     >>> spread("decode", [9.0, 7.0, 8.0], "tokens_per_s")
     {'decode_tokens_per_s': 8.0, 'decode_low': 7.0, 'decode_high': 9.0}
@@ -40,7 +40,7 @@ def resident_mb(pid: int) -> float:
 
 
 def peak_mb(pid: int) -> float | None:
-    """What a process has held at the most, in MB; None where the system does not keep it."""
+    """The most that a process has held so far, in MB; None where the system does not record it."""
     import psutil
 
     peak = getattr(psutil.Process(pid).memory_info(), "peak_wset", None)
@@ -82,7 +82,7 @@ def llama_figures(file: Path, documents: Any, *, repeats: int = 3, quiet: bool =
 def llama_table(files: Mapping[str, Path], documents: Any, *, repeats: int = 3, quiet: bool = False) -> pd.DataFrame:
     """A row of `llama_figures` for each file, smallest first, in the form that `save` and `merge` know.
 
-    `perplexity` and `kl` are empty: they are those of de-quantized weights in PyTorch, and llama.cpp says its own.
+    `perplexity` and `kl` are empty: they are measured on de-quantized weights in PyTorch, llama.cpp's perplexity here.
     """
     import pandas as pd
 

@@ -1,18 +1,17 @@
-"""The same losses out of llama.cpp, which has no call for them: each token is made the only choice, and its
-log-probability is read.
+"""The losses of `token_losses` from llama.cpp, which has no call for them.
 
-The server reports the probability of the token that it wrote before any rule of sampling. A bias of a million on the
-next token of the text makes it write just that one. What was read before stays in its cache, so a token costs one step.
+The server reports the log-probability, before any rule of sampling, of the token that it wrote. A bias of a million on
+the next token of the text makes it write that one. Text that it has read stays in its cache, so a token takes one step.
 Tried with xllamacpp 2026.8.10566 and 2026.10.11549 on 2026-11-23. Knows nothing of how the server was started.
 """
 
 from __future__ import annotations
 
 import json
-import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from labkit.base import network
 from labkit.base.errors import LabError
 from labkit.base.progress_bar import bar
 from labkit.models.evaluation import losses
@@ -54,7 +53,7 @@ def ask(url: str, key: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=300) as answer:
+        with network.open_local(request, 300) as answer:
             return json.load(answer)
-    except (urllib.error.URLError, OSError, ValueError) as problem:
+    except (OSError, ValueError) as problem:
         raise LabError(f"The model server at {url} did not answer ({problem}): is it running?") from None

@@ -30,7 +30,7 @@ class Perplexity:
     """`value` is exp of the mean loss in nats; `low` and `high` are it for the mean two standard errors off.
 
     The spread is that of tokens: another text of this kind would give another value. Two methods on the same tokens
-    differ far more reliably than their spreads suggest: compare them token by token.
+    can be told apart even where their spreads overlap: compare them token by token.
     """
 
     value: float

@@ -1,5 +1,4 @@
-"""Results as a CSV file that a class can put together: one row a method and machine, the same columns for all; and a
-chart of size against quality.
+"""Results as CSV files that a class can merge, one row per method and machine; and a chart of size against quality.
 
 Knows the columns. Knows nothing of how a number was measured (`labkit bench quantization` does).
 """

@@ -1,4 +1,4 @@
-"""What a model gets done: short answers compared exactly, JSON that parses, and the same greedy continuation or not.
+"""Tasks: short answers compared exactly, JSON that parses, and whether two models write the same continuation.
 
 The data was written for the course (assets/evaluation/README.md) and is small: a score of 32 questions moves by 3
 points with one of them. Knows nothing of how a model was made.
@@ -93,7 +93,7 @@ def continuations(
 
 
 def _counted(new_tokens: int, quiet: bool) -> Any:
-    """What `generate` asks after each token whether to stop: it never does, and moves a progress bar."""
+    """A stopping criterion of `generate` that never stops: it moves a progress bar at each token."""
     import torch
     from transformers import StoppingCriteria
 

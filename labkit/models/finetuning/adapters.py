@@ -34,9 +34,9 @@ def with_adapter(
 ) -> Any:
     """`model` with a new adapter of peft, as lesson 07 makes it: the same numbers at the start for the same seed.
 
-    Layers below `first_layer` get none. The gradient then ends there: each third of the layers that is left out saves a
-    sixth of the work, since half of it is on the way forward, and the memory of what those layers computed.
-    LabError when the model has no such layer.
+    Layers below `first_layer` get none, and the gradient ends there. Leaving out a third of the layers saves a sixth of
+    the work, since the forward pass stays, and the memory of what those layers computed. LabError when the model has no
+    such layer.
     """
     workarounds.apply()  # a process of torchrun has no set-up cell that did it
     import torch

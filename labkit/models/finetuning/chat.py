@@ -1,7 +1,7 @@
 """From a row of data to what a model is trained on: the chat format, the loss mask, a padded batch, the loss.
 
-Batches are padded on the left, so that all answers end at the last place: the logits of the answers, and no others, can
-then be asked for (`logits_to_keep`). With 49,152 words in the vocabulary that is most of a step's memory.
+Batches are padded on the left, so that all answers end at the last place and only their logits have to be computed
+(`logits_to_keep`). With 49,152 words in the vocabulary, logits are most of a step's memory.
 Knows token ids. Knows nothing of how a model learns (`loop`) or is judged (`scoring`).
 """
 
@@ -15,7 +15,7 @@ from labkit.base.errors import LabError
 if TYPE_CHECKING:
     import torch
 
-# Places with this label cost nothing: the convention of torch's cross entropy and of every trainer.
+# Places with this label are left out of the loss: the convention of torch's cross entropy and of every trainer.
 IGNORED = -100
 # What a model is told before each note, in training and afterwards.
 INSTRUCTION = "Reply with JSON: name, amount, date."
@@ -45,7 +45,7 @@ def encode(conversation: Sequence[Message], tokenizer: Any) -> Example:
     answer, end, _ = whole[len(prompt) :].partition(tokenizer.eos_token or "\0")
     if not end:
         raise LabError("This chat template does not close an answer with the end token: the model would never stop.")
-    # The end token is kept, the line break that the template writes after it is not: nobody ever asks for it.
+    # The end token is kept; the line break that the template writes after it is never generated.
     asked = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     wanted = tokenizer(answer + end, add_special_tokens=False)["input_ids"]
     return {"input_ids": asked + wanted, "labels": [IGNORED] * len(asked) + wanted}
@@ -111,7 +111,7 @@ def log_probabilities(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Te
 
 
 def answer_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The logits at the longest answer's places, and at no others, and the token that is wanted after each place.
+    """The logits at the places of the longest answer, and the token that is wanted after each of them.
 
     Their shapes are (examples, places, words) and (examples, places); -100 where nothing is wanted.
     """
@@ -123,9 +123,3 @@ def answer_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.
     logits = model(**inputs, logits_to_keep=kept + 1, use_cache=False).logits
     # The logits at one place say what comes at the next: the last ones say nothing that is wanted.
     return logits, torch.nn.functional.pad(labels[:, -kept:], (0, 1), value=IGNORED)
-
-
-def shown(example: Example, tokenizer: Any) -> list[tuple[str, bool]]:
-    """Each token of an example as text, and whether the loss counts it: the mask made visible."""
-    pairs = zip(example["input_ids"], example["labels"], strict=True)
-    return [(tokenizer.decode([token]), label != IGNORED) for token, label in pairs]

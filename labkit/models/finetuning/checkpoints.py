@@ -1,4 +1,4 @@
-"""Checkpoints that a killed run resumes from with nothing lost: small, whole or absent, and of one run only.
+"""Checkpoints from which a killed run resumes: small, never incomplete, and of one run only.
 
 accelerate saves and loads the optimizer, the schedule and the random states; of the model only what is trained is kept
 (4 MB for an adapter, not 540). A checkpoint is a folder `step-000016`, made under another name and renamed when it is
@@ -48,7 +48,7 @@ class Checkpoints:
 
         target = self.folder / f"step-{step:06d}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        # The weights twice (now and the best), and AdamW's two averages; torch tells of a full disk in its own words.
+        # The weights twice (now and the best) and AdamW's two averages. torch's error for a full disk is unreadable.
         needed = 5 * sum(4 * value.numel() for value in trained(model).values()) + 1_000_000
         cache.require_space(self.folder, needed, "A checkpoint")
         hook = accelerator.register_save_state_pre_hook(lambda models, weights, _: weights.clear())

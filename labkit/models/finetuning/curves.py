@@ -1,7 +1,7 @@
-"""A run that was made once and stored: what happens when a model sees few notes far too often.
+"""A stored run that is too long for a lesson: what happens when a model sees few notes far too often.
 
-Too long for a lesson, so the lesson reads the numbers and `labkit bench finetuning` makes them again. The file names
-the hashes of the data and of its own numbers: one that was edited, or belongs to other data, is refused.
+The lesson reads its numbers; `labkit bench finetuning` computes them again. The file has hashes of the data and of its
+own numbers: one that was edited, or belongs to other data, is refused.
 """
 
 from __future__ import annotations

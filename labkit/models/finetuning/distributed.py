@@ -1,9 +1,9 @@
 """Several processes on one CPU: the same loss curve as one, and a model whose parameters are shared out.
 
-All is torch's and accelerate's own: `torchrun` starts the processes, gloo carries numbers between them, accelerate
-wraps the model, `fully_shard` (FSDP) deals out the parameters. Here are a small random Llama to try it on, and two
-calls that start it. `accelerate launch --cpu --num_processes 2` starts only one process (accelerate 1.15): torchrun
-does not. What several GPUs and machines need is in docs/scaling.md.
+`torchrun` starts the processes, gloo carries numbers between them, accelerate wraps the model, and `fully_shard` (FSDP)
+deals out the parameters; here are a small random Llama to try it on and two calls that start it. Not by `accelerate
+launch --cpu --num_processes 2`, which starts only one process (accelerate 1.15). docs/scaling.md says what several GPUs
+and machines need.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def losses(processes: int, *, batch: int = 8, steps: int = 6) -> list[float]:
 
 
 def shards(processes: int) -> list[dict[str, int]]:
-    """How many parameters each process holds after `fully_shard`, and how many the whole model has; one dict a rank.
+    """How many parameters each process holds after `fully_shard`, and how many the whole model has; one dict per rank.
 
     Each has taken one training step together with the others before it counts.
     """
@@ -69,7 +69,7 @@ def _torchrun(processes: int, job: str, *arguments: str) -> list[dict[str, Any]]
 
 
 def _job_losses(batch: int, steps: int) -> dict[str, Any]:
-    """Runs in each process. The model has an adapter and the loop is the lesson's: nothing in it knows of processes."""
+    """Runs in each process: the lesson's loop on a model with an adapter. Neither knows of several processes."""
     from labkit.models.finetuning import adapters, loop
 
     draw, examples = random.Random(0), []

@@ -1,4 +1,4 @@
-"""The run of lesson 07, with the settings that were found for it: the bench and the tests repeat what the lesson does.
+"""The training run of lesson 07 with its settings, for the bench and the tests.
 
 Found on 2 cores (AMD EPYC, AVX2) on 2026-11-26, for the course model in fp32. Knows the course's notes; everything
 else is in the modules below it.

@@ -1,4 +1,4 @@
-"""What a run shows while it learns: a bar and its loss curve, drawn again at each step; a text bar in a terminal.
+"""What a training run shows: in a notebook a bar and the loss curve, drawn anew at each step; in a terminal a bar.
 
 The picture is plain SVG from a plain function. Knows numbers. Knows nothing of models.
 """

@@ -1,8 +1,8 @@
-"""One training loop on accelerate, whole: `train`. What is around a loop and not the lesson is in `Run`.
+"""The training loop, on accelerate: `train`, short enough for one cell of a lesson. `Run` keeps its books.
 
-The loop itself is short enough for one cell of a lesson; `Run` keeps the books: the order of the examples, the losses,
-validation and early stop, the picture, checkpoints. The same settings give the same result, in one go or killed and
-resumed. Knows nothing of what the examples say (`chat`) or of whether the model got better (`scoring`).
+Those are the order of the examples, the losses, validation and early stop, the picture and the checkpoints. The same
+settings give the same result, in one go or killed and resumed. Knows nothing of what the examples say (`chat`) or of
+whether the model got better (`scoring`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run depends on, apart from model and data. The defaults are those of lesson 07.
+    """What a run depends on, besides model and data. The defaults are those of lesson 07.
 
     `batch` examples are computed at once; an optimizer step takes `accumulation` batches. The learning rate rises over
     `warmup` steps and then falls to 0 in a straight line. With `check_every`, the validation loss is measured after so
@@ -79,10 +79,10 @@ class History:
 
 
 def accelerator(accumulation: int = 1) -> Accelerator:
-    """accelerate's object for this machine. Mixed precision where it is right: on a GPU, in its fast 16-bit type.
+    """accelerate's object for this machine: on a GPU mixed precision in its fast 16-bit type, on a CPU fp32.
 
-    On a CPU without 16-bit units, training in bf16 takes eight times as long (2 cores, 2026-11), so there it is fp32.
-    `split_batches`: with several processes each computes a part of the batch, so that the batch stays what it is.
+    On a CPU without 16-bit units, training in bf16 takes eight times as long (2 cores, 2026-11). `split_batches` has
+    several processes compute parts of one batch, so that the size of the batch does not depend on their number.
     """
     from accelerate import Accelerator, DataLoaderConfiguration
 
@@ -178,7 +178,7 @@ class Run:
         import torch
         from torch.utils.data import DataLoader
 
-        # With a generator of its own it draws nothing from torch's, whose state a resumed run has just put back.
+        # A generator of its own: it must not draw from torch's, whose state a resumed run has just put back.
         collate = functools.partial(chat.collate, pad=self._pad)
         own = {"sampler": self.order, "collate_fn": collate, "generator": torch.Generator()}
         return DataLoader(self.examples, self.settings.batch, **own)
@@ -260,7 +260,7 @@ class Run:
                 print(f"Going on after step {self.done} of {self.steps}, from {self._kept.newest()}.")
 
     def _identity(self, model: Any) -> dict[str, Any]:
-        """What a checkpoint must agree with. What changes no result may change: memory was too small, for example."""
+        """What a checkpoint must agree with: all but settings that change no result, such as those for memory."""
         free = ("save_every", "gradient_checkpointing")
         settings = {key: value for key, value in dataclasses.asdict(self.settings).items() if key not in free}
         data = hashlib.sha256(repr((self.examples, self._validation)).encode()).hexdigest()
@@ -292,7 +292,7 @@ def no_longer_better(checks: Sequence[tuple[int, float]], patience: int) -> bool
 
 
 def order(count: int, settings: Settings) -> list[int]:
-    """Which example comes when: each epoch shuffled anew from the seed, and cut to whole steps."""
+    """The order of the examples: each epoch shuffled anew from the seed, and the whole cut to full steps."""
     draw, found = random.Random(settings.seed), []
     for _ in range(settings.epochs):
         found += draw.sample(range(count), count)

@@ -1,15 +1,13 @@
-"""LoRA by hand: a frozen matrix and two thin trainable ones beside it (Hu et al. 2021, arXiv:2106.09685, section 4.1).
+"""What a LoRA adapter costs and what it changes, in numbers (Hu et al. 2021, arXiv:2106.09685, section 4.1).
 
-What `peft` does, in the smallest form that trains, merges and comes apart again; tests compare the two. Also what an
-adapter costs and what a merge changes, in numbers. Knows nothing of data or of training.
+An adapter is two thin trainable matrices beside a frozen one. Lesson 07 writes that layer by hand; peft puts it into
+models. Knows shapes. Knows nothing of data or of training.
 """
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit.base.errors import LabError
 from labkit.facts import memory
@@ -20,67 +18,6 @@ if TYPE_CHECKING:
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 ALL_LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
-
-
-@functools.cache
-def _layer_class() -> Any:
-    from torch import nn
-
-    class LoRALinear(nn.Module):
-        """W x + (alpha / rank) B A x, where W is frozen. B starts at zero: at first nothing has changed."""
-
-        def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
-            super().__init__()
-            self.base = base.requires_grad_(False)
-            self.A = nn.Parameter(base.weight.new_empty(rank, base.in_features))
-            self.B = nn.Parameter(base.weight.new_zeros(base.out_features, rank))
-            nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
-            self.scale = alpha / rank
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.base(x) + self.scale * (x @ self.A.T @ self.B.T)
-
-        def change(self) -> torch.Tensor:
-            """What the two thin matrices add to W, of W's shape."""
-            return self.scale * (self.B @ self.A).detach()
-
-        def merge(self) -> nn.Linear:
-            """W with the change added to it, in place: a plain layer again, as fast as before."""
-            self.base.weight.data += self.change()
-            return self.base
-
-        def unmerge(self) -> None:
-            """Take the change out of W again: the same up to rounding."""
-            self.base.weight.data -= self.change()
-
-    return LoRALinear
-
-
-def lora_linear(base: torch.nn.Linear, rank: int = 8, alpha: float = 16) -> torch.nn.Module:
-    """The layer `LoRALinear` around `base`, which is frozen. LabError unless 1 <= rank <= its smaller side."""
-    smaller = min(base.in_features, base.out_features)
-    if not 1 <= rank <= smaller:
-        raise LabError(f"The rank of this layer can be 1 to {smaller}, its smaller side, not {rank}.")
-    return _layer_class()(base, rank, alpha)
-
-
-def add(model: Any, *, rank: int = 8, alpha: float = 16, targets: Sequence[str] = ATTENTION) -> list[str]:
-    """Put a LoRALinear in the place of each linear layer whose name ends in one of `targets`; the names, in order.
-
-    In place: the rest of the model is frozen. LabError when no layer has such a name.
-    """
-    import torch
-
-    named = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
-    found = [(name, layer) for name, layer in named if name.rpartition(".")[2] in targets]
-    if not found:
-        kinds = sorted({name.rpartition(".")[2] for name, _ in named})
-        raise LabError(f"No layer is called {' or '.join(targets)}: this model has {', '.join(kinds)}.")
-    model.requires_grad_(False)
-    for name, layer in found:
-        parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, lora_linear(layer, rank, alpha))
-    return [name for name, _ in found]
 
 
 def parameters(shape: memory.Shape, rank: int, targets: Sequence[str] = ATTENTION) -> int:
@@ -97,11 +34,6 @@ def parameters(shape: memory.Shape, rank: int, targets: Sequence[str] = ATTENTIO
     if rank < 1:
         raise LabError(f"A rank is 1 or more, not {rank}.")
     return sum(rank * (ins + outs) for ins, outs in _sizes(shape, targets))
-
-
-def full_parameters(shape: memory.Shape, targets: Sequence[str] = ATTENTION) -> int:
-    """How many numbers the matrices themselves have, which LoRA leaves alone."""
-    return sum(ins * outs for ins, outs in _sizes(shape, targets))
 
 
 def _sizes(shape: memory.Shape, targets: Sequence[str]) -> list[tuple[int, int]]:

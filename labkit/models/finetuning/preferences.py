@@ -2,7 +2,7 @@
 
 Rafailov et al. 2023, "Direct Preference Optimization", https://arxiv.org/abs/2305.18290, equation 7. The reference
 model is the same model with its adapter switched off, so there is one set of weights in memory.
-Knows pairs and probabilities. Knows nothing of the course's tone data but its fields.
+Knows pairs and probabilities, and the fields of the course's tone data.
 """
 
 from __future__ import annotations

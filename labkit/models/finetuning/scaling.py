@@ -1,7 +1,8 @@
 """What training a bigger model takes on each of several devices, by arithmetic.
 
 With FSDP (fully sharded data parallel) the weights, gradients and optimizer states of a model are dealt out: each of n
-devices holds one n-th. Activations are not counted, as everywhere in `memory.training_bytes`; what is gathered is.
+devices holds one n-th. Counted are also the weights that a device gathers to compute with, but, as everywhere in
+`memory.training_bytes`, not the activations.
 Source: Rajbhandari et al. 2020, section 5, https://arxiv.org/abs/1910.02054 (stage 3).
 """
 
@@ -49,7 +50,7 @@ def per_device_bytes(shape: memory.Shape, *, devices: int = 1, method: str = "fu
 def table(
     names: Sequence[str] = MODELS, *, devices: Sequence[int] = (1, 2, 4, 8, 16), method: str = "full", rank: int = 16
 ) -> pandas.DataFrame:
-    """GB (10^9 bytes) on each device, one row a model of the catalogue, one column a number of devices."""
+    """GB (10^9 bytes) on each device: a row for each model of the catalogue, a column for each number of devices."""
     import pandas
 
     rows = {}

@@ -64,16 +64,15 @@ def same_json(text: str, wanted: str) -> bool:
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key is there twice")
     return dict(pairs)
 
 
 def reproduced(model: Any, tokenizer: Any, rows: Sequence[Row], *, batch: int = 8) -> list[bool]:
     """For each row, whether greedy decoding would write its answer to the letter, found without generating anything.
 
-    The model reads the right answer, and must find each of its tokens the likeliest where it stands: if it does so at
-    all places, it would have written them one after the other. Reading is several times faster than writing. It is
-    stricter than `exact_match`, where spaces do not count.
+    The model reads the right answer. Where each token is the likeliest at its place, it would have written them one
+    after the other. Reading is several times faster than writing. Stricter than `exact_match`, which ignores spaces.
     """
     import torch
 

@@ -1,8 +1,8 @@
 """Quantization by hand: a block of weights becomes small integers and one scale, and comes back nearly the same.
 
-Works on torch tensors of any shape, on paper-like arithmetic: nothing is fast here, everything can be read. Knows
-nothing of models or files. What a block is: `None` the whole tensor, `"channel"` a row (one output channel of a linear
-layer), a number that many weights in the order they lie in memory.
+Works on torch tensors of any shape, for reading and not for speed. Knows nothing of models or files. A block is the
+whole tensor (`None`), a row, which is one output channel of a linear layer (`"channel"`), or that many weights in the
+order of memory (a number).
 Source of the terms: Dettmers et al. 2022, section 2, https://arxiv.org/abs/2208.07339 (seen 2026-11-23)
 """
 
@@ -100,7 +100,7 @@ def absmax(weights: torch.Tensor, bits: int = 8, block: Block = None) -> Quantiz
 def zero_point(weights: torch.Tensor, bits: int = 8, block: Block = None) -> Quantized:
     """Asymmetric integers: the smallest weight becomes code 0, the largest 2^bits - 1, and a code in between is zero.
 
-    It pays where a block is not centred: all codes are used. The range is widened to hold zero, so that zero stays
+    All codes are used even where a block is not centred. The range is widened to hold zero, so that zero stays
     zero. No weight moves further than half a scale, which is half of `(largest - smallest) / 255` in 8 bits.
     """
     import torch
@@ -205,7 +205,7 @@ def _bits(bits: int) -> int:
 
 
 def _nonzero(scales: torch.Tensor) -> torch.Tensor:
-    """A block of zeros has no scale of its own; any will do. What is too small for fp32 to divide by counts as zero."""
+    """Scales that can be divided by: 1 for a block of zeros, and where fp32 is too small to divide by."""
     import torch
 
     return torch.where(scales > 1e-30, scales, torch.ones_like(scales))

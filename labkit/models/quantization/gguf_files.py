@@ -1,7 +1,7 @@
 """GGUF files with quantized weights, made here: read one, quantize tensor by tensor, write one that llama.cpp loads.
 
-`gguf` reads and writes the format. The K-quants come out of llama.cpp itself: its `ggml_quantize_chunk` is called in
-xllamacpp's library where that shows it (Linux, macOS); elsewhere numpy writes Q8_0 and Q4_0, and K-quants are refused.
+`gguf` reads and writes the format. K-quants are made by llama.cpp itself: its `ggml_quantize_chunk` is called where
+xllamacpp's library exports it (Linux, macOS). Elsewhere numpy writes Q8_0 and Q4_0, and K-quants are refused.
 Which tensor gets which type follows llama.cpp's own rules, without an importance matrix.
 Source: src/llama-quant.cpp of https://github.com/ggml-org/llama.cpp, tensor_type_fallback (seen 2026-11-23)
 """
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-# Raise it when `make` writes something else, so that old files are made again.
+# Increase it when `make` writes something else, so that old files are made again.
 RECIPE = 1
 TYPES = ("Q8_0", "Q6_K", "Q5_K", "Q4_K_M", "Q4_K", "Q4_0", "Q3_K", "Q2_K")
 IN_NUMPY = ("Q8_0", "Q4_0")
-# A K-quant has super-blocks of 256 weights. A matrix whose rows cannot be cut so gets one of these instead.
+# A K-quant has super-blocks of 256 weights. Matrices whose rows do not divide by 256 get one of these types instead.
 FALLBACK = {"Q6_K": "Q8_0", "Q5_K": "Q5_1", "Q4_K": "Q5_0", "Q3_K": "Q4_0", "Q2_K": "Q4_0"}
 _ROWS = 2048  # of a tensor in fp32 at a time
 _FILE_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "Q2_K": 10, "Q3_K": 11, "Q4_K": 14, "Q4_K_M": 15, "Q5_K": 16, "Q6_K": 18}
@@ -147,7 +147,7 @@ def quantize_rows(rows: np.ndarray, kind: str) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1)
 def ggml() -> Any | None:
-    """llama.cpp's library as xllamacpp brings it, or None where it does not show `ggml_quantize_chunk`."""
+    """llama.cpp's library in xllamacpp, or None where it does not export `ggml_quantize_chunk`."""
     import xllamacpp
 
     for file in sorted(Path(xllamacpp.__file__).parent.glob("xllamacpp*")):

@@ -37,8 +37,8 @@ def linears(model: Any, skip: tuple[str, ...] = ("lm_head",)) -> dict[str, torch
 def quantized_linears(model: Any, quantizer: Quantizer, *, quiet: bool = False) -> Iterator[dict[str, Quantized]]:
     """Inside the block every linear layer works with weights that went through `quantizer`; after it all is as before.
 
-    A layer keeps the codes alone, and de-quantizes them each time it is used: right, slow, and what libraries do on a
-    CPU, too. Yields the quantized weights by layer. The first weights are not copied, so this fits beside them.
+    A layer de-quantizes its codes each time it is used, as libraries do on a CPU. Yields the quantized weights by
+    layer. The original weights are not copied.
 
         with quantized_linears(model, lambda weights: nf4(weights, 64)) as layers:
             perplexity(model, ids)
@@ -89,7 +89,7 @@ def layer_inputs(model: Any, name: str, ids: torch.Tensor) -> torch.Tensor:
 
 
 def output_error(weights: torch.Tensor, restored: torch.Tensor, inputs: torch.Tensor) -> float:
-    """How far a layer's outputs move, relative to their length: what counts in the end, and what GPTQ makes small."""
+    """How far a layer's outputs move, relative to their length: the error that GPTQ makes small."""
     from labkit.models.quantization.blocks import relative_error
 
     return relative_error(inputs @ weights.T, inputs @ restored.T)

@@ -1,11 +1,11 @@
 """The quantization tools that people use, through one call, and what of them works on this machine.
 
-bitsandbytes quantizes while it loads, in the lesson's own kernel. torchao does too, but prints warnings at each load of
-any model once it is installed: it lives in a folder of its own in the course cache, seen by processes of
-`labkit bench quantization` alone. GGUF files are made by `gguf_files`, and here loaded de-quantized. GPTQ and AWQ need
-data, hours and a GPU to be made, and a GPU to be loaded: their checkpoints are read, not made.
-What works where was tried on Linux with a CPU (2026-11-23). CUDA and Apple are as the projects say (unconfirmed): those
-of bitsandbytes are the table in the description of its version 0.50.2 (seen 2026-11-25).
+bitsandbytes and torchao quantize while a model is loaded. Once torchao is installed, it prints warnings whenever any
+model is loaded: it is kept in a folder of the course cache that only `labkit bench quantization` sees. GGUF files are
+made by `gguf_files`, and loaded de-quantized. GPTQ and AWQ checkpoints take data, hours and a GPU to make, so they are
+only read, which needs a GPU, too.
+What works where was tried on Linux with a CPU (2026-11-23). For CUDA and Apple it is what the projects say
+(unconfirmed), for bitsandbytes in the description of its version 0.50.2 (seen 2026-11-25).
 """
 
 from __future__ import annotations

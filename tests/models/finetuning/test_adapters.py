@@ -15,14 +15,6 @@ from labkit.models.quantization import gguf_files
 from tests.sharing import at
 
 
-def filled(model, seed, scale=0.2):
-    torch.manual_seed(seed)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = torch.randn_like(parameter) * scale
-    return model
-
-
 def logits(model):
     with torch.no_grad():
         return model(torch.tensor([[5, 9, 13, 21]])).logits
@@ -32,7 +24,7 @@ def test_save_load_switch_combine_merge(tmp_path):
     from peft import PeftModel
 
     base = logits(tiny.model())
-    first, second = (filled(tiny.adapted(), seed) for seed in (1, 2))
+    first, second = (tiny.filled(tiny.adapted(), seed) for seed in (1, 2))
     wanted = {"one": logits(first), "two": logits(second)}
     first.save_pretrained(tmp_path / "one")
     second.save_pretrained(tmp_path / "two")
@@ -88,7 +80,7 @@ def merged_course_model(_cache_with_model):
         model, tokenizer = local.load(dtype="fp32")
     weight = model.model.layers[3].self_attn.q_proj.weight
     before = weight.detach().clone()
-    merged = filled(adapters.with_adapter(model), seed=1, scale=0.02).merge_and_unload()
+    merged = tiny.filled(adapters.with_adapter(model), seed=1, scale=0.02).merge_and_unload()
     assert not torch.allclose(weight, before, atol=1e-4), "the adapter changed nothing: the test would show nothing"
     return merged, tokenizer
 

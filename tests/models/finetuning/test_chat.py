@@ -37,15 +37,9 @@ def test_ids_and_mask_are_those_of_apply_chat_template(tokenizer):
         width = len(ours["input_ids"])
         assert theirs["input_ids"][:width] == ours["input_ids"]
         assert tokenizer.decode(theirs["input_ids"][width:]) == "\n"
-        counted = [int(label != finetuning.IGNORED) for label in ours["labels"]]
+        counted = [int(label != chat.IGNORED) for label in ours["labels"]]
         assert counted == list(theirs["assistant_masks"])[:width] and sum(counted) == sum(theirs["assistant_masks"])
         assert tokenizer.decode([label for label in ours["labels"] if label >= 0]) == row["answer"] + "<|im_end|>"
-
-
-def test_the_mask_made_visible(tokenizer):
-    pieces = finetuning.shown(finetuning.encode(finetuning.messages(rows()[1]), tokenizer), tokenizer)
-    assert "".join(text for text, counts in pieces if counts) == rows()[1]["answer"] + "<|im_end|>"
-    assert "Yusuf Flores gave" in "".join(text for text, counts in pieces if not counts)
 
 
 def test_a_batch_is_padded_on_the_left():

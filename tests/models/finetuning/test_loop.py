@@ -73,13 +73,6 @@ def test_gradient_checkpointing_keeps_less_and_learns_the_same():
         torch.testing.assert_close(other[name], weight)
 
 
-def test_lora_by_hand_trains_in_it_too():
-    model = tiny.model()
-    finetuning.add(model, rank=4)
-    history = finetuning.train(model, tiny.examples(), QUICK, quiet=True, pad=2)
-    assert sum(history.losses[-5:]) < sum(history.losses[:5])
-
-
 def test_a_seed_is_a_result():
     runs = [
         finetuning.train(tiny.adapted(), tiny.examples(), finetuning.Settings(seed=seed), quiet=True, pad=2).losses

@@ -32,6 +32,14 @@ def test_qlora_trains_an_adapter_over_frozen_4_bit_weights(tmp_path):
         assert name not in packed or torch.equal(value, packed[name])
 
 
+def dataset(folder, rows):
+    """`rows` as trl's trainers take them."""
+    from datasets import Dataset
+
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return Dataset.from_json(str(folder / "data.jsonl"), cache_dir=str(folder))
+
+
 @pytest.fixture
 def rows():
     return teaching_data.load("notes", "train")[:4]
@@ -40,17 +48,13 @@ def rows():
 @pytest.mark.slow
 def test_trls_trainer_masks_and_learns_the_same_examples(course_cache, tmp_path, rows):
     pytest.importorskip("trl", reason="trl is not installed: it is the extra `trl`")
-    from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(weights.ensure())
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(**sizes, vocab_size=len(tokenizer), eos_token_id=2, pad_token_id=2))
+    model = tiny.model(layers=1, vocabulary=len(tokenizer))
     data = [{"prompt": finetuning.messages(row)[:2], "completion": finetuning.messages(row)[2:]} for row in rows]
-    file = tmp_path / "data.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in data), encoding="utf-8")
     settings = SFTConfig(
         output_dir=str(tmp_path),
         max_steps=2,
@@ -64,11 +68,7 @@ def test_trls_trainer_masks_and_learns_the_same_examples(course_cache, tmp_path,
         disable_tqdm=True,
     )
     lora = LoraConfig(r=4, target_modules=list(finetuning.ATTENTION), task_type="CAUSAL_LM")
-    options = {
-        "args": settings,
-        "train_dataset": Dataset.from_json(str(file), cache_dir=str(tmp_path)),
-        "peft_config": lora,
-    }
+    options = {"args": settings, "train_dataset": dataset(tmp_path, data), "peft_config": lora}
     trainer = SFTTrainer(model=model, processing_class=tokenizer, **options)
     batch = trainer.data_collator([trainer.train_dataset[place] for place in range(4)])
     ours = [finetuning.encode(finetuning.messages(row), tokenizer) for row in rows]
@@ -81,24 +81,17 @@ def test_trls_trainer_masks_and_learns_the_same_examples(course_cache, tmp_path,
 
 def test_dpo_by_hand_has_the_loss_of_trls_trainer(course_cache, tmp_path):
     pytest.importorskip("trl", reason="trl is not installed: it is the extra `trl`")
-    from datasets import Dataset
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import AutoTokenizer
     from trl import DPOConfig, DPOTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(weights.ensure())
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
-    base = LlamaForCausalLM(LlamaConfig(**sizes, vocab_size=len(tokenizer), eos_token_id=2, pad_token_id=2))
-    model = adapters.with_adapter(base, rank=4, alpha=8)
+    model = adapters.with_adapter(tiny.model(layers=1, vocabulary=len(tokenizer)), rank=4, alpha=8)
     rows = [
         {key: [{"role": role, "content": row[key]}] for key, role in (("prompt", "user"), *_ANSWERS)}
         for row in teaching_data.load("tone", "train")[:4]
     ]
-    file = tmp_path / "pairs.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    data = Dataset.from_json(str(file), cache_dir=str(tmp_path))
     settings = DPOConfig(str(tmp_path), beta=0.3, use_cpu=True, bf16=False, report_to="none", disable_tqdm=True)
-    trainer = DPOTrainer(model, args=settings, train_dataset=data, processing_class=tokenizer)
+    trainer = DPOTrainer(model, args=settings, train_dataset=dataset(tmp_path, rows), processing_class=tokenizer)
     # For its reference trl keeps the adapter as it was given: at zero, so the model without it. Only now it is filled.
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and ".default." in name:
