@@ -83,6 +83,7 @@ def wait_seconds(status, retry_after, turn):
         (_waits(_PASSING, "own if told is None else told"), "3600 seconds are too long"),
         (_waits(_PASSING, "own if told is None else min(60, told)"), "3600 seconds are too long"),
         (_waits(_PASSING, "own if told is None or told > 60 else told"), "3600 seconds are too long"),
+        (_waits(_PASSING, _GOOD.replace("<= 60", "<= 90")), "60.5 seconds are too long"),
         (_waits(_PASSING, _GOOD, "int(retry_after)"), "1.5"),
         (_waits(_PASSING, _GOOD, "int(float(retry_after))"), "1.5"),
         (_waits(_PASSING, _GOOD, "float(retry_after)"), "a date"),
@@ -130,9 +131,9 @@ def wait_seconds(status, retry_after, turn):
             waits = number_of(found, "the wait")
             expect(abs(waits - seconds) <= tolerance, f"{what}, and not {waits:g}.")
         late = formatdate(now + 3600, usegmt=True)
-        for text in ("3600", late):
+        for text, seconds in (("3600", 3600), (late, 3600), ("60.5", 60.5)):
             found = wait_seconds(503, text, 0)
-            expect(found is None, f"3600 seconds are too long (for {text!r}): return None, and not {found!r}.")
+            expect(found is None, f"{seconds} seconds are too long (for {text!r}): return None, and not {found!r}.")
 
 
 class Repair(Coded):
@@ -199,7 +200,7 @@ def take_json(text):
             "    except ValueError:\n        return None",
             "inside",
         ),
-        ("def take_json(text):\n    return {'city': 'Paris'}", "one behind it"),
+        ("def take_json(text):\n    return {'city': 'Kyoto'}", "one behind it"),
         (
             "import json\ndef take_json(text):\n    place = text.find('{')\n    try:\n"
             "        return json.JSONDecoder().raw_decode(text, place)[0] if place >= 0 else None\n"
@@ -208,14 +209,14 @@ def take_json(text):
         ),
     )
     _CASES = (
-        ('{"city": "Paris"}', {"city": "Paris"}, "only JSON should be read as it is"),
-        ('Sure! Here it is:\n```json\n{"city": "Paris"}\n```\nAnything else?', {"city": "Paris"}, "words around it"),
+        ('{"city": "Kyoto"}', {"city": "Kyoto"}, "only JSON should be read as it is"),
+        ('Sure! Here it is:\n```json\n{"city": "Kyoto"}\n```\nAnything else?', {"city": "Kyoto"}, "words around it"),
         ('{"a": {"b": 1}} and {"c": 2}', {"a": {"b": 1}}, "an object inside an object, and one behind it"),
         ('{"text": "a } in quotes"}', {"text": "a } in quotes"}, "a brace inside quotes ends nothing"),
         ('The set {a} is not JSON, {"n": 1} is.', {"n": 1}, "the set {a} is no JSON: look further"),
         ('See [1]: {"a": 2}', {"a": 2}, "a list is no object"),
         ("No object here.", None, "No object: None"),
-        ('{"city": "Par', None, "cut off: None"),
+        ('{"city": "Kyo', None, "cut off: None"),
     )
 
     def verify(self, take_json: Any) -> str:
