@@ -161,7 +161,8 @@ def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> t
     for row in rows:
         body = {"messages": conversation(instruction, row["message"]), "temperature": 0, "max_tokens": 64}
         answer = llama.ask(server.url, server.key, "/v1/chat/completions", body)
-        found.append(answer["choices"][0]["message"]["content"])
+        # A thinking model that used up its tokens, or wants a tool, says nothing: that is a wrong answer, not an error.
+        found.append(answer["choices"][0]["message"].get("content") or "")
     return _score(rows, found), time.perf_counter() - began
 
 

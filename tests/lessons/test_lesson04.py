@@ -62,8 +62,9 @@ def refusing():
 def taught():
     """The names that the lesson's own cells of the retry define."""
     names: dict[str, Any] = {}
-    exec("import importlib, json, random, time", names)
-    for cell in ("told", "lost", "wait", "retry"):
+    exec("import time\n" + CELLS["failover"].partition("\nif ")[0], names)
+    exec(CELLS["failures"].partition("\nfor ")[0], names)  # the classes; the rest orders failures from the gateway
+    for cell in ("told", "wait", "retry"):
         exec(CELLS[cell], names)
     return SimpleNamespace(**names)
 

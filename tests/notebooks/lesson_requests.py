@@ -97,7 +97,8 @@ def run(lesson: str) -> list[tuple[str, str]]:
         if cell.cell_type != "code":
             continue
         source = cell.source.replace("    %pip install", "    pass  #")  # for Colab only
-        code = compile(source, cell.id, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # and not those of this file: a notebook has no future annotations
+        code = compile(source, cell.id, "exec", flags=flags, dont_inherit=True)
         try:
             result = eval(code, space)
             if inspect.iscoroutine(result):

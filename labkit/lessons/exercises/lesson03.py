@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.lessons.exercises.coded import Coded, expect, number_of
+from labkit.lessons.exercises.coded import Coded, Wrong, expect, number_of
 from labkit.lessons.exercises.questions import Open
 
 
@@ -67,6 +67,15 @@ def count(header):
             "    return sum(math.prod(shape) for shape in shapes)",
             "__metadata__",
         ),
+        (
+            "import math\ndef count(header):\n    return sum(math.prod(entry['shape']) for entry in header.values())",
+            "has no shape",
+        ),
+        (
+            "import math\ndef count(header):\n    del header['__metadata__']\n"
+            "    return sum(math.prod(entry['shape']) for entry in header.values())",
+            "without `__metadata__`",
+        ),
         ("def count(header):\n    print(header)", "forget `return`"),
         ("def count(header):\n    return 50", "50"),
     )
@@ -79,14 +88,22 @@ def count(header):
             "norm.weight": {"dtype": "F32", "shape": [4], "data_offsets": [80, 96]},
             "scale": {"dtype": "F32", "shape": [], "data_offsets": [96, 100]},
         }
-        found = number_of(count(header), "count(header)")
+        try:
+            counted = count(header)
+        except KeyError:
+            raise Wrong("`__metadata__` is no tensor and has no shape: leave it out.") from None
+        found = number_of(counted, "count(header)")
         expect(found not in (3, 4), "that is how many tensors there are: count the numbers in them.")
         expect(found != 18, "multiply the sides of a shape: [10, 4] has 40 numbers.")
         expect(found != 100, "those are bytes: a number has 2 or 4 of them here.")
         expect(found != 46, "`__metadata__` is no tensor: leave it out.")
         expect(found == 45, f"for the small header of the check it gives {found:,.0f}, and it should give 45.")
         other = {"w": {"dtype": "U8", "shape": [2, 3, 5], "data_offsets": [0, 30]}}
-        expect(number_of(count(other), "count(header)") == 30, "a header without `__metadata__` should work too.")
+        without = "a header without `__metadata__` should work too."
+        try:
+            expect(number_of(count(other), "count(header)") == 30, without)
+        except KeyError:
+            raise Wrong(without) from None
         return "Try it on the header that you read in section 3."
 
 
@@ -142,14 +159,34 @@ def choose(table, free_gb):
             "    return None if good.empty else good.id.iloc[0]",
             "order",
         ),
-        ("def choose(table, free_gb):\n    return table[table.licence == 'apache-2.0']", "id"),
+        ("def choose(table, free_gb):\n    return table[table.licence == 'apache-2.0']", ".id.iloc[0]"),
+        (
+            "def choose(table, free_gb):\n"
+            "    good = table[(table.licence == 'apache-2.0') & ~table.gated & (table.weights_gb <= free_gb)]\n"
+            "    return good.sort_values('parameters').id.iloc[0]",
+            "ask whether anything is left",
+        ),
+        (
+            "def choose(table, free_gb):\n"
+            "    return table[(table.licence == 'apache-2.0') and (table.weights_gb <= free_gb)].id.iloc[0]",
+            "with `&`",
+        ),
     )
 
     def verify(self, choose: Any) -> str:
         expect(callable(choose), "choose should be a function of a table and of the free memory.")
         table = _table()
-        found = choose(table.copy(), 4.0)
-        expect(isinstance(found, str), f"choose should return an id, a text, and it returns a {type(found).__name__}.")
+        try:
+            found = choose(table.copy(), 4.0)
+        except ValueError as problem:
+            expect(
+                "truth value" not in str(problem), "join conditions on columns with `&`, each in brackets: no `and`."
+            )
+            raise
+        expect(
+            isinstance(found, str),
+            f"choose should return an id, a text, and it returns a {type(found).__name__}: `.id.iloc[0]` is the first.",
+        )
         expect(found != "maker/tiny", "tiny has another licence: look at the column `licence`.")
         expect(found != "maker/locked", "locked is gated: look at the column `gated`.")
         expect(found != "maker/middle" and found != "maker/large", f"{found} fits, and is not the smallest.")
@@ -157,7 +194,11 @@ def choose(table, free_gb):
         for order in (table.iloc[::-1], table.sort_values("weights_gb", ascending=False)):
             expect(choose(order.copy(), 4.0) == found, "the answer should not depend on the order of the rows: sort.")
         expect(choose(table.copy(), 0.8) == "maker/small", "0.8 GB are at most 0.8: use <= and not <.")
-        expect(choose(table.copy(), 0.5) is None, "with 0.5 GB nothing fits: return None then.")
+        try:
+            nothing = choose(table.copy(), 0.5)
+        except (IndexError, KeyError, ValueError):
+            raise Wrong("with 0.5 GB nothing fits: ask whether anything is left before you take the first.") from None
+        expect(nothing is None, "with 0.5 GB nothing fits: return None then.")
         return "Now give it the table of section 1 and what is free on your machine."
 
 

@@ -16,7 +16,10 @@ _ROLES = ("system", "developer", "user", "assistant", "tool")
 # What text-generation servers take and llama.cpp does not: asked for, it is refused rather than left out.
 _NOT_HERE = ("adapter_id", "best_of", "decoder_input_details", "grammar", "top_n_tokens", "truncate", "watermark")
 _CALL_ONE = 'To call one, write <tool_call>{"name": NAME, "arguments": {...}}</tool_call> and nothing else.'
-_CALL_SEVERAL = 'To call them, write a JSON list of {"name": NAME, "arguments": {...}}, one for each call.'
+_CALL_SEVERAL = (
+    'To call them, write a JSON list with one {"name": NAME, "arguments": {...}} for each thing that is asked for, '
+    "and nothing twice."
+)
 _MOST_CALLS = 4  # else a small model writes calls until its tokens are used up
 _SAMPLING = ("frequency_penalty", "seed", "stop", "temperature", "top_k", "top_p", "typical_p")
 

@@ -2,8 +2,8 @@
 
 It was not trained to think, and its thoughts seldom help. What is real is the form, which every thinking model has:
 thoughts come first, in `reasoning_content`; they are tokens that are written and paid for; and they share `max_tokens`
-with the answer, so that nothing may be left for it. (llama.cpp and DeepSeek name the field so, vLLM since 0.11.1 and
-huggingface_hub `reasoning`.) Knows bodies in OpenAI's form. Knows nothing of HTTP.
+with the answer, so that nothing may be left for it. (llama.cpp and DeepSeek name the field so, huggingface_hub and
+newer versions of vLLM `reasoning`.) Knows bodies in OpenAI's form. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from labkit.world.gateway.requests import Refused
+from labkit.world.services.refusals import Refused
 
 # The most tokens of thought for each effort. Providers name the efforts so (Hugging Face, Chat Completion, 2026-08);
 # how many tokens each means is theirs to say, and these are small, as the model is.
