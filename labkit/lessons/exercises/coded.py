@@ -21,7 +21,19 @@ from typing import Any
 from labkit.base.errors import LabError
 from labkit.lessons.exercises.answers import Wrong, a_kind, expect, is_close, number_of, watched
 
-__all__ = ["Coded", "Exercise", "Outcome", "Text", "Wrong", "____", "expect", "is_close", "is_untouched", "number_of"]
+__all__ = [
+    "Coded",
+    "Exercise",
+    "Outcome",
+    "Text",
+    "Wrong",
+    "____",
+    "a_kind",
+    "expect",
+    "is_close",
+    "is_untouched",
+    "number_of",
+]
 _PACKAGE = str(Path(__file__).resolve().parent)
 
 
