@@ -121,12 +121,14 @@ def tokens_per_word(text, tokenizer):
             "def tokens_per_word(text, tokenizer):\n    return len(tokenizer(text).input_ids) / len(text)",
             "by the characters",
         ),
+        ("tokens_per_word = 1.5", "give its name alone, without brackets"),
         ("def tokens_per_word(text):\n    return 1.5", "has to take 2 values, and takes 1 (text)"),
         ("def tokens_per_word(text, tokenizer):\n    return 1.5", "it should be"),
     )
 
     def verify(self, tokens_per_word: Any) -> str | None:
-        expect(callable(tokens_per_word), f"tokens_per_word should be a function, and is {a_kind(tokens_per_word)}.")
+        kind = f"tokens_per_word should be a function, and is {a_kind(tokens_per_word)}"
+        expect(callable(tokens_per_word), f"{kind}: give its name alone, without brackets.")
         tokenizer = _real_tokenizer()
         for text in _TEXTS:
             tokens, words = len(tokenizer(text)["input_ids"]), len(text.split())
