@@ -10,7 +10,7 @@ import importlib
 
 from author.figures.drawing import Drawing
 
-MODULES = ("badges",)
+MODULES = ("badges", "models")
 
 
 def all_drawings() -> dict[str, Drawing]:

@@ -67,9 +67,12 @@ def as_mistral(model: LlamaForCausalLM, *, window: int | None = None) -> Mistral
     """The same weights in Mistral's class, without a copy: the logits are the same to the last bit.
 
     `window` is Mistral's sliding window in tokens (None: every token sees all before it). LabError unless `model` is a
-    LlamaForCausalLM without biases.
+    LlamaForCausalLM without biases, and for a window below 1.
     """
     from transformers import MistralConfig, MistralForCausalLM
+
+    if window is not None and window < 1:
+        raise LabError(f"A window of {window} tokens sees nothing: give 1 or more, or None for no window.")
 
     options = _options(model)
     return _filled(MistralForCausalLM, MistralConfig(**options, sliding_window=window), model.state_dict())
@@ -162,11 +165,12 @@ def train_router(
 
 
 def router_choices(
-    mixtral: MixtralForCausalLM, tokenizer: Any, text: str, layers: Sequence[int] | None = None
+    mixtral: MixtralForCausalLM, tokenizer: Any, text: str, layers: int | Sequence[int] | None = None
 ) -> pandas.DataFrame:
-    """Which experts each layer sends each token of `text` to, the strongest first.
+    """Which experts each layer (or those named) sends each token of `text` to, the strongest first.
 
-    Columns layer, position, token, experts (a tuple of numbers from 0) and shares (a tuple that sums to 1).
+    Columns layer, position, token, experts (a tuple of numbers from 0) and shares (a tuple that sums to 1). LabError
+    for an empty text, a layer that is not there, and a model without experts.
     """
     import pandas
     import torch
@@ -176,11 +180,14 @@ def router_choices(
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     if not ids.numel():
         raise LabError("There is no text: write at least one word.")
+    wanted = range(len(mixtral.model.layers)) if layers is None else [layers] if isinstance(layers, int) else layers
+    if not all(hasattr(_block(mixtral, layer), "experts") for layer in wanted):
+        raise LabError("This model has no experts to choose from: `families.as_mixtral(model)` makes one that has.")
     with torch.inference_mode():
         output = mixtral(ids.to(mixtral.device), output_router_logits=True, use_cache=False)
     names = [describe(token, tokenizer).text for token in ids[0].tolist()]
     rows = []
-    for layer in range(len(output.router_logits)) if layers is None else layers:
+    for layer in wanted:
         shares = output.router_logits[layer].float().softmax(-1).topk(mixtral.config.num_experts_per_tok)
         parts = shares.values / shares.values.sum(-1, keepdim=True)
         for place, name in enumerate(names):

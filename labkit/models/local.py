@@ -11,7 +11,7 @@ import inspect
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,14 +96,17 @@ def unload() -> None:
     gc.collect()
 
 
-def chat(messages: Messages, *, model: Any = None, tokenizer: Any = None, **settings: Any) -> str:
+def chat(messages: Messages, model: Any = None, tokenizer: Any = None, **settings: Any) -> str:
     """The model's answer to a conversation: a list of `{"role", "content"}`, or one question as a string.
 
     Settings are those of `stream`. Greedy unless a `temperature` above 0 is given.
     """
+    import torch
+
+    if unknown := settings.keys() - {"max_new_tokens", "temperature", "top_p", "seed"}:
+        raise LabError(f"chat has no setting {min(unknown)}: it has max_new_tokens, temperature, top_p and seed.")
     model, tokenizer = _pair(model, tokenizer)
     inputs, options = _prepare(messages, model, tokenizer, **settings)
-    import torch
 
     with torch.inference_mode(), _seeded(settings.get("seed")):
         output = model.generate(**inputs, **options)
@@ -112,9 +115,9 @@ def chat(messages: Messages, *, model: Any = None, tokenizer: Any = None, **sett
 
 def stream(
     messages: Messages,
-    *,
     model: Any = None,
     tokenizer: Any = None,
+    *,
     max_new_tokens: int = 128,
     temperature: float = 0.0,
     top_p: float | None = None,
@@ -221,6 +224,8 @@ def _prepare(
         raise LabError("This model has no chat template: it is a base model; choose the instruct or chat version.")
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
+    elif not isinstance(messages, Sequence) or not all(isinstance(message, Mapping) for message in messages):
+        raise LabError('Ask with a text, or with a list of messages such as {"role": "user", "content": "Hello"}.')
     inputs = tokenizer.apply_chat_template(
         list(messages), add_generation_prompt=True, return_dict=True, return_tensors="pt"
     ).to(model.device)

@@ -92,6 +92,8 @@ def search(
     from huggingface_hub import HfApi
 
     filters = ([f"license:{licence}"] if licence else []) + (["conversational"] if chat else [])
+    if isinstance(billions, (int, float)):
+        raise LabError(f"billions is the least and the most: write billions=(0, {billions}).")
     size = f"min:{round(billions[0] * 1e9)},max:{round(billions[1] * 1e9)}" if billions else None
     found = HfApi().list_models(
         search=text or None,

@@ -11,6 +11,7 @@ from author.figures import all_drawings, drawing
 from labkit.base import assets
 from tests.rows import every
 
+DRAWN = ("release", "decoder-layer", "tied-and-untied", "kv-cache", "routing")
 STORED = {file.stem: file for file in assets.path("figures").glob("*.svg")}
 
 
@@ -43,6 +44,16 @@ def test_a_drawing_stands_alone_and_all_of_it_is_inside(item):
         room = 7.5 * len(words.text or "")  # a letter's width, on average, is less
         left = float(words.get("x")) - room * {"start": 0, "middle": 0.5, "end": 1}[words.get("text-anchor")]
         assert left >= -10 and left + room <= item[1].width + 10, words.text
+
+
+def test_numbers_in_the_drawings_of_lesson_01_are_printed_by_its_cells():
+    (lesson,) = assets.notebook_dir().glob("01_*.ipynb")
+    cells = [cell for cell in nbformat.read(lesson, as_version=4).cells if cell.cell_type == "code"]
+    printed = " ".join(output.get("text", "") for cell in cells for output in cell.outputs).replace(",", "")
+    drawn = " ".join(re.sub(r"<style>.*?</style>", "", STORED[name].read_text(), flags=re.DOTALL) for name in DRAWN)
+    numbers = {number for words in re.findall(r">([^<]+)<", drawn) for number in re.findall(r"\d[\d.]*\d", words)}
+    assert {"538", "576", "30", "131", "0.548"} <= numbers
+    assert [number for number in numbers if number not in printed] == []
 
 
 def test_words_can_be_read_on_every_colour_of_both_screens():

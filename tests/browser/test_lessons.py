@@ -34,7 +34,8 @@ def test_run_all_works_in_a_real_browser(number, chromium, course_cache, tmp_pat
         quiz = page.locator(".labkit-quiz")
         quiz.get_by_role("radio").first.press("Space")
         quiz.get_by_text(re.compile("a\\) (Right|Not yet): ")).wait_for(timeout=20_000)
-        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
         quiz.get_by_text(re.compile("b\\) (Right|Not yet): ")).wait_for(timeout=20_000)
         assert not page.get_by_text(re.compile("Error displaying widget|Loading widget")).count()
         for picture in page.locator(".jp-RenderedMarkdown img").all():

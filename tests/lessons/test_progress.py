@@ -115,10 +115,15 @@ def test_a_teacher_gets_a_table_with_a_chosen_name_only(tmp_path, capsys):
         progress_report.show(["--csv", str(tmp_path / "no" / "such" / "folder.csv")])
 
 
-def test_the_command_shows_a_line_a_lesson(capsys):
+def test_the_command_shows_a_line_a_lesson(capsys, tmp_path):
     progress.record("00.2", "correct")
     progress_report.show([])
     assert "lesson 00  #...  1 of 4 correct, 1 tried" in capsys.readouterr().out
+    progress.record("00.4", "written")
+    progress_report.show(["--csv", str(tmp_path / "a.csv")])
+    assert ",written,1," in (tmp_path / "a.csv").read_text(encoding="utf-8")
+    progress_report.show([])
+    assert "lesson 00  ##..  1 of 4 correct, 1 written, 2 tried" in capsys.readouterr().out
     progress_report.show(["--json"])
     assert json.loads(capsys.readouterr().out)["items"]["00.2"]["attempts"] == 1
 

@@ -159,3 +159,10 @@ def test_what_cannot_be_is_said(mixtral, pair):
         families.config("gpt-4")
     with pytest.raises(LabError, match="no text"):
         families.router_choices(mixtral, pair[1], "")
+    with pytest.raises(LabError, match="layers 0 to 29"):
+        families.router_choices(mixtral, pair[1], "The", layers=[99])
+    with pytest.raises(LabError, match="no experts"):
+        families.router_choices(pair[0], pair[1], "The")
+    with pytest.raises(LabError, match="window of 0"):
+        families.as_mistral(pair[0], window=0)
+    assert set(families.router_choices(mixtral, pair[1], "The", layers=15).layer) == {15}

@@ -124,6 +124,15 @@ def test_a_base_model_has_no_chat(pair):
         local.chat(QUESTION, model=pair["model"], tokenizer=NoTemplate())
 
 
+def test_slips_in_a_call_are_a_sentence(pair):
+    with pytest.raises(LabError, match="no setting max_tokens"):
+        local.chat(QUESTION, **pair, max_tokens=3)
+    for messages in (5, ["Hello"]):
+        with pytest.raises(LabError, match="Ask with a text"):
+            local.chat(messages, **pair)
+    assert local.chat(QUESTION, pair["model"], pair["tokenizer"], max_new_tokens=3)  # the names are forgotten
+
+
 def test_half_a_pair_is_refused(pair):
     with pytest.raises(LabError, match="both"):
         local.chat(QUESTION, model=pair["model"])

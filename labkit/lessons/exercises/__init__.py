@@ -1,9 +1,9 @@
-"""The exercises of the lessons: `q = labkit.exercises.lesson("05")`, then `q.top_p.check(...)`, `.hint()`.
+"""The exercises of the lessons: `q = labkit.exercises.lesson("05")`, then `q.top_p.check(...)` and `.hint()`.
 
-One module a lesson, `lesson05.py`, whose classes are its exercises in the order of their numbers; the attribute of `q`
-is the class's name in lower case with underscores. To add one, subclass `coded.Coded` or `questions.Open`. The
-lesson's quiz, `q.quiz`, is a file of its own: `assets/quizzes/05.toml`. tests/lessons/exercises holds all to one
-standard.
+A lesson's set-up cell makes `q`. There is one module a lesson, `lesson05.py`, with its exercises as classes in the
+order of their numbers; the attribute of `q` is the class's name in lower case with underscores. To add one, subclass
+`coded.Coded` or `questions.Open`. The quiz, `q.quiz`, is a file, `assets/quizzes/05.toml`. tests/lessons/exercises
+holds all to one standard.
 """
 
 from __future__ import annotations

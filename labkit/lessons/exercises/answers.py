@@ -31,7 +31,7 @@ def number_of(value: Any, name: str) -> float:
     A missing `return` and a text in quotes are the usual reasons.
     """
     if value is None:
-        raise Wrong(f"{name} is None: did you forget `return`?")
+        raise Wrong(f"{name} is None: did you forget `return`, or write `print` in its place?")
     found = value
     if hasattr(value, "item"):  # NumPy and torch
         count = math.prod(getattr(value, "shape", ()))
@@ -73,18 +73,26 @@ def letters_of(answers: tuple[Any, ...]) -> list[Any]:
 
 
 def watched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, raising Wrong when it changes a list, a dict or a tensor that it was given."""
+    """The function, raising Wrong when it cannot take what it is given, or changes a list, a dict or a tensor of it."""
     if inspect.iscoroutinefunction(function):
         return function
 
+    parameters = inspect.signature(function)
+
     @functools.wraps(function)
     def call(*given: Any, **named: Any) -> Any:
+        try:
+            parameters.bind(*given, **named)
+        except TypeError:
+            has, count = ", ".join(parameters.parameters), len(parameters.parameters)
+            wants = len(given) + len(named)
+            raise Wrong(f"{function.__name__} has to take {wants} values, and takes {count} ({has}).") from None
         everything = [*given, *named.values()]
         before = [_content(value) for value in everything]
         result = function(*given, **named)
         for place, (value, was) in enumerate(zip(everything, before, strict=True)):
             if _content(value) != was:
-                names = [*list(inspect.signature(function).parameters)[: len(given)], *named]
+                names = [*list(parameters.parameters)[: len(given)], *named]
                 name = names[place] if place < len(names) else "its input"
                 raise Wrong(f"{function.__name__} changes {name}, which the caller still needs: work on a copy.")
         return result

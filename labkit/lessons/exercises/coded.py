@@ -21,7 +21,19 @@ from typing import Any
 from labkit.base.errors import LabError
 from labkit.lessons.exercises.answers import Wrong, a_kind, expect, is_close, number_of, watched
 
-__all__ = ["Coded", "Exercise", "Outcome", "Text", "Wrong", "____", "expect", "is_close", "is_untouched", "number_of"]
+__all__ = [
+    "Coded",
+    "Exercise",
+    "Outcome",
+    "Text",
+    "Wrong",
+    "____",
+    "a_kind",
+    "expect",
+    "is_close",
+    "is_untouched",
+    "number_of",
+]
 _PACKAGE = str(Path(__file__).resolve().parent)
 
 
@@ -32,7 +44,7 @@ class Placeholder:
         return "____"
 
     def __getattr__(self, name: str) -> Placeholder:
-        # Python and IPython probe objects for special methods; answering would make this look like anything.
+        # Python and IPython look for special methods; with an answer, this would pass for anything.
         if name.startswith("_"):
             raise AttributeError(name)
         return self
@@ -213,7 +225,7 @@ def _is_stub(function: FunctionType) -> bool:
 
 @functools.cache
 def _compiled_stubs() -> list[list[tuple[str, Any]]]:
-    """What this Python makes of the stubs: each version compiles them differently."""
+    """The stubs' instructions in this Python: each version compiles them differently."""
     return [_instructions(_function(body).__code__) for body in _STUBS]
 
 
@@ -224,7 +236,7 @@ def _function(body: str) -> FunctionType:
 
 
 def _instructions(code: CodeType) -> list[tuple[str, Any]]:
-    """A function's instructions, without those that do nothing; one text is like another, as a message may be any."""
+    """A function's instructions, without those that do nothing. All texts count as equal: a stub may say anything."""
     return [
         (item.opname, "" if item.opcode in dis.hasconst and isinstance(item.argval, str) else item.argval)
         for item in dis.get_instructions(code)
@@ -233,7 +245,7 @@ def _instructions(code: CodeType) -> list[tuple[str, Any]]:
 
 
 def _explain(problem: Exception, answer: dict[str, Any]) -> str:
-    """An exception as sentences: with its line if it comes out of the learner's code, else what could not be read."""
+    """Sentences for an exception: the learner's line that raised it, or which answer the check could not read."""
     where = _learners_line(problem.__traceback__)
     if not where:
         given = [

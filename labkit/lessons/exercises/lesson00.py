@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from labkit.lessons.exercises.coded import Coded, expect, is_close, number_of
+from labkit.lessons.exercises.coded import Coded, a_kind, expect, is_close, number_of
 from labkit.lessons.exercises.questions import Open
 
 
@@ -15,24 +16,31 @@ class CountTokens(Coded):
     title = "Tokens in one word"
     names = ("count",)
     hints = (
-        'In a new cell: `tokenizer("internationalization")["input_ids"]` gives the list of numbers.',
+        'In a new cell: `tokenizer("misunderstandings")["input_ids"]` gives the list of numbers.',
         "`len(...)` counts them.",
     )
-    code = "count = 2"
-    why = 'The pieces are "international" and "ization": `[tokenizer.decode(i) for i in ids]` shows them.'
-    also_correct = ("count = len(['international', 'ization'])",)
+    code = "count = 3"
+    why = 'The pieces are "mis", "understand" and "ings": `[tokenizer.decode(i) for i in ids]` shows them.'
+    also_correct = ("count = len(['mis', 'understand', 'ings'])",)
     mistakes = (
-        ("count = 20", "letters"),
+        ("count = 17", "letters"),
         ("count = 1", "not one token"),
-        ("count = '2'", "should be a number"),
+        ("count = '3'", "should be a number"),
+        ("count = [20909, 32426, 722]", "`len(...)` counts them"),
+        ("count = {'input_ids': [1, 2, 3], 'attention_mask': [1, 1, 1]}", '["input_ids"]'),
+        ("count = 2", '["input_ids"]'),
         ("count = 5", "count again"),
     )
 
     def verify(self, count: Any) -> str:
+        parts = 'the tokenizer\'s answer has two parts: count the numbers in its ["input_ids"].'
+        expect(not isinstance(count, Mapping), parts)
+        expect(not isinstance(count, (list, tuple)), "that is a list: `len(...)` counts them.")
         found = number_of(count, "count")
-        expect(found != 20, "20 is the number of letters: ask the tokenizer.")
+        expect(found != 17, "17 is the number of letters: ask the tokenizer.")
         expect(found != 1, "it is one word, but not one token: it is too rare for a token of its own.")
-        expect(found == 2, f"{found:g} is not it: count again what `tokenizer(...)['input_ids']` holds.")
+        expect(found != 2, parts)
+        expect(found == 3, f"{found:g} is not it: count again what `tokenizer(...)['input_ids']` holds.")
         return "A rare word is cut into parts that are common."
 
 
@@ -45,8 +53,6 @@ def _real_tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(weights.ensure(quiet=True))
 
 
-# A result may be rounded to one digit after the point, as lesson 01 prints it.
-_ROUNDED = 0.0501
 # Spaces and a line's end, in such numbers that splitting at single spaces gives another result.
 _TEXTS = ("Two  spaces and one   line,\nthen another", "Straßenbahnhaltestelle  東京 🙂")
 
@@ -109,24 +115,30 @@ def tokens_per_word(text, tokenizer):
             "def tokens_per_word(text, tokenizer):\n    return len(tokenizer(text)) / len(text.split())",
             '["input_ids"]',
         ),
+        (
+            "def tokens_per_word(text, tokenizer):\n    return len(tokenizer(text).input_ids) / len(text)",
+            "by the characters",
+        ),
+        ("tokens_per_word = 1.5", "give its name alone, without brackets"),
+        ("def tokens_per_word(text):\n    return 1.5", "has to take 2 values, and takes 1 (text)"),
         ("def tokens_per_word(text, tokenizer):\n    return 1.5", "it should be"),
     )
 
     def verify(self, tokens_per_word: Any) -> str | None:
-        expect(
-            callable(tokens_per_word), f"tokens_per_word should be a function, not a {type(tokens_per_word).__name__}."
-        )
+        kind = f"tokens_per_word should be a function, and is {a_kind(tokens_per_word)}"
+        expect(callable(tokens_per_word), f"{kind}: give its name alone, without brackets.")
         tokenizer = _real_tokenizer()
         for text in _TEXTS:
             tokens, words = len(tokenizer(text)["input_ids"]), len(text.split())
             found = number_of(tokens_per_word(text, tokenizer), "the result")
-            if abs(found - tokens / words) <= _ROUNDED:
+            if is_close(found, tokens / words, digits=2):  # as lesson 01 prints such numbers
                 continue
             slips = {
                 words / tokens: "you divide the other way round: tokens by words, not words by tokens.",
                 tokens: "that is the number of tokens: divide it by the number of words.",
                 tokens // words: "the result is rounded to a whole number: use /, and do not round so much.",
                 round(tokens / words): "the result is rounded to a whole number: use /, and do not round so much.",
+                tokens / len(text): "you divide by the characters: the words are `text.split()`.",
                 len(text) / words: "you count characters: ask the tokenizer for the tokens.",
                 tokens / len(text.split(" ")): "two spaces have no word between them: write `text.split()`, without an "
                 "argument.",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from labkit.lessons.exercises.coded import Coded, expect, is_close, number_of
+from labkit.lessons.exercises.coded import Coded, a_kind, expect, is_close, number_of
 from labkit.lessons.exercises.questions import Open
 
 # An answer may be rounded to three digits, as the lesson prints such numbers: 45.1e9.
@@ -47,6 +48,7 @@ active = 32 * 2 * expert
         ("total, active = '45 billion', 0", "should be a number"),
         ("total, active = 45.1, 11.3", "45.1e9"),
         ("total, active = 45.1e9, 11.3", "11.3e9"),
+        ("total, active = 45e9, 11e9", "three digits"),
         ("total, active = 45.1e9, 12.9e9", "2 of the 8"),
         ("total, active = 46.7e9, 12.9e9", "attention"),
     )
@@ -70,6 +72,10 @@ active = 32 * 2 * expert
         expect(
             not is_close(active, 32 * 2 * expert / 1e9, _ROUNDED),
             f"total is right; write active in full too: {active:g} billion is {active:g}e9.",
+        )
+        expect(
+            is_close(active, 32 * 2 * expert, _ROUNDED) or not is_close(active, 32 * 2 * expert, 0.03),
+            "total is right, and active is near: give three digits.",
         )
         expect(
             is_close(active, 32 * 2 * expert, _ROUNDED),
@@ -99,6 +105,7 @@ verdicts = {"data information": "partly met", "code": "partly met", "parameters"
     )
     also_correct = (
         "verdicts = dict.fromkeys(['data information', 'code'], 'Partly met')\nverdicts['parameters'] = ' met '",
+        "verdicts = {'Data information': 'partly', 'code': 'partly_met', 'parameters': 'met.'}",
     )
     mistakes = (
         (
@@ -125,10 +132,11 @@ verdicts = {"data information": "partly met", "code": "partly met", "parameters"
     def verify(self, verdicts: Any) -> str:
         from labkit.facts import catalogue, licences
 
-        expect(isinstance(verdicts, dict), f"verdicts should be a dictionary, and is a {type(verdicts).__name__}.")
+        expect(isinstance(verdicts, dict), f"verdicts should be a dictionary, and is {a_kind(verdicts)}.")
         words = ("met", "partly met", "not met")
         truth = licences.score(catalogue.DEFAULT)
-        given = {str(key).strip().lower(): str(value).strip().lower() for key, value in verdicts.items()}
+        given = {_plain(key): _plain(value) for key, value in verdicts.items()}
+        given = {key: f"{value} met" if value in ("partly", "not") else value for key, value in given.items()}
         for requirement in truth:
             expect(requirement in given, f"verdicts has no verdict on {requirement!r}.")
             expect(
@@ -153,6 +161,11 @@ verdicts = {"data information": "partly met", "code": "partly met", "parameters"
             if given[requirement] != verdict:
                 expect(False, f"{requirement}: {slips[requirement][given[requirement]]}")
         return "The same verdicts as `labkit.licences.score`. OSI alone decides what its definition means."
+
+
+def _plain(words: Any) -> str:
+    """`Partly_met.` -> `partly met`."""
+    return " ".join(re.findall(r"[a-z]+", str(words).lower()))
 
 
 class ChooseALicence(Open):

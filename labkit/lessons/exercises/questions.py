@@ -113,8 +113,10 @@ class Open(Exercise):
     def __repr__(self) -> str:
         return f"[{self.number}] {self.question}"
 
-    def check(self, answer: Any) -> Outcome:
+    def check(self, answer: Any = None, *more: Any) -> Outcome:
         """Take the answer, and show what a good one has."""
+        if more:
+            return self.outcome("error", "Write the answer as one text, in one pair of quotes.")
         if is_untouched(answer) or answer is None or (isinstance(answer, str) and not answer.strip()):
             return self.outcome("unattempted", "Not attempted yet: replace ____ by your answer, a text in quotes.")
         if not isinstance(answer, str):

@@ -26,8 +26,8 @@ _SHOWN = 10
 def hub_search(text: str = "", *, free_gb: float | None = None) -> base.View:
     """Fields for what a model must be, and bars of what fits; the same table as `labkit.hub.search(text, ...)`.
 
-    `free_gb` is what may be used, in GB: what is free on this machine unless given. A search asks the Hub once, when
-    a field changes; the precision and the memory only draw anew.
+    `free_gb` is what may be used, in GB: what is free on this machine unless given. A changed field asks the
+    Hub once; another precision, or another amount of memory, only redraws the bars.
     """
     if free_gb is None:
         free_gb = round(planning.free_bytes(machine.detect()) / 1e9, 1)

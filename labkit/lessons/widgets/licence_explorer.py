@@ -19,10 +19,11 @@ _LOOKS = {
 def licence_explorer(licence: str = "llama2", use: str = "commercial_product") -> base.View:
     """The answer of `labkit.licences.explain(licence, use)` for any licence, or any model of the catalogue, and use.
 
-    `licence` is a licence's id or a model's name. LabError with the nearest when there is none of that id.
+    `licence` is a licence's id or a model's name. LabError with the nearest when there is no such licence or use.
     """
     choices = _choices()
     start = licence if licence in choices.values() else licences.get(licence).id
+    licences.explain(_licence_of(start), use)
     questions = [(question, name) for name, question in licences.USES.items()]
     which = base.control(
         ipywidgets.Dropdown, "Licence, or a model and its licence", start, options=list(choices.items())

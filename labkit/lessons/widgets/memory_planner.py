@@ -15,8 +15,9 @@ _PARTS = {"weights_gb": "weights", "kv_cache_gb": "KV cache", "rest_gb": "the re
 def memory_planner(model: str = "mistral-7b", *, tokens: int = 4096, free_gb: float | None = None) -> base.View:
     """Bars of what a model needs in four precisions; the same table as `labkit.planning.table(model, tokens=, free=)`.
 
-    `free_gb` is what may be used, in GB: what is free on this machine unless given.
+    `free_gb` is what may be used, in GB: what is free on this machine unless given. LabError for an unknown model.
     """
+    model = catalogue.get(model).name
     if free_gb is None:
         free_gb = round(planning.free_bytes(machine.detect()) / 1e9, 1)
     exponent = max(7, min(17, (tokens - 1).bit_length()))

@@ -59,7 +59,7 @@ def _render(weights: Any, bits: int, block: str, scheme: str) -> str:
 
 
 def _histogram(title: str, values: Any, reach: float, tint: int) -> str:
-    """Bars of how many weights lie where; a reader that cannot see them is told how many places are empty."""
+    """A histogram of the weights; its label says how many bins are empty, for readers who cannot see it."""
     counts = values.detach().float().flatten().histc(_BINS, -reach, reach).sqrt()
     tallest = float(counts.max()) or 1.0
     colour = base.TINTS[tint].replace(".22", ".75")

@@ -16,11 +16,13 @@ from labkit.lessons.widgets import base
 if TYPE_CHECKING:
     from labkit.lessons.exercises.questions import Question, Quiz
 
-# A choice may be longer than a line, which the buttons of ipywidgets are not made for.
+# A choice may be longer than a line, which the buttons of ipywidgets are not made for; and they stand behind it.
 _STYLE = (
-    "<style>.labkit-quiz .widget-radio-box label{display:flex;align-items:baseline;gap:6px;height:auto;width:auto;"
-    "max-width:100%;line-height:1.4;padding:2px 0;white-space:normal}"
-    ".labkit-quiz .widget-radio-box input{flex:none;margin:0}</style>"
+    "<style>.labkit-quiz .widget-radio-box{padding-left:8px}"
+    ".labkit-quiz .widget-radio-box label{display:flex;flex-direction:row-reverse;justify-content:flex-end;"
+    "align-items:baseline;gap:6px;height:auto;width:auto;max-width:100%;line-height:1.4;padding:2px 0;"
+    "white-space:normal}"
+    ".labkit-quiz .widget-radio-box input{flex:none;margin:0;position:relative;top:2px}</style>"
 )
 _LOOKS = {True: ("\u2713", "rgba(15,157,88,.22)"), False: ("\u2717", "rgba(217,48,37,.18)")}
 
@@ -42,7 +44,9 @@ def quiz_view(quiz: Quiz) -> base.View:
 
     for buttons in chosen:
         buttons.observe(judge, "value")
-    title = ipywidgets.HTML(f'{_STYLE}<p style="{base.TEXT}"><b>{base.escape(quiz.title)}</b></p>')
+    # The buttons of ipywidgets are no group for a browser: Tab leads to each, and arrows do nothing.
+    how = f'<span style="{base.FAINT}"> Click, or use the keys Tab and Space.</span>'
+    title = ipywidgets.HTML(f'{_STYLE}<p style="{base.TEXT}"><b>{base.escape(quiz.title)}.</b>{how}</p>')
     return base.View("Quiz", [title, *(part for row in rows for part in row), result], result=result)
 
 

@@ -15,7 +15,7 @@ _MOST = 200  # tokens; more would make the model and the page slow
 def router_view(mixtral: Any, tokenizer: Any, text: str = "The lighthouse keeper counted 12 ships.") -> base.View:
     """Each token with its experts; the same facts as `labkit.families.router_choices(mixtral, tokenizer, text)`.
 
-    The model runs once for each text. The slider only picks another layer of what is known.
+    The model runs once for each text. The slider only shows another layer of that run.
     """
     entry = base.control(ipywidgets.Text, "Text (press Enter)", text, continuous_update=False)
     layer = base.control(ipywidgets.IntSlider, "Layer", 0, min=0, max=len(mixtral.model.layers) - 1)

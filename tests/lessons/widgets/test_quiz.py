@@ -26,6 +26,7 @@ def test_a_click_shows_the_reason_of_that_choice_and_nothing_is_chosen_before():
 def test_the_result_counts_once_every_question_has_an_answer():
     quiz = exercises.lesson("00").quiz
     view, buttons, _ = parts(quiz)
+    buttons[0].value = "a"  # wrong, and no try yet
     for place, question in enumerate(quiz.questions[:-1], start=1):
         buttons[place - 1].value = question.answer
         assert f"{place} of 3 right" in view.parts["result"].value

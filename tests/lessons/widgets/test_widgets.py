@@ -48,6 +48,15 @@ def test_work_is_announced_before_it_begins(pair, monkeypatch):
     assert len(seen) == 2 and "working ..." in seen[0] and "tokens can be drawn" in seen[1]
 
 
+def test_an_unknown_name_is_a_sentence_with_what_there_is():
+    with pytest.raises(LabError, match="no model 'gpt-4' in the catalogue: did you mean"):
+        labkit.widgets.memory_planner("gpt-4")
+    with pytest.raises(LabError, match="no use 'sell' here: choose one of"):
+        labkit.widgets.licence_explorer(use="sell")
+    with pytest.raises(LabError, match=r"write billions=\(0, 2\)"):
+        labkit.hub.search(billions=2)
+
+
 def test_a_moved_slider_says_its_name_and_value():
     view = labkit.widgets.memory_planner("mistral-7b", free_gb=16)
     view.parts["tokens"].value = 32_768
