@@ -126,9 +126,12 @@ def _crossings(given: budget.Assumptions) -> str:
     for way in budget.MACHINES:
         for service in budget.SERVICES:
             volume = budget.break_even(given, service, way)
-            when = f"from {volume:,.0f} requests a month" if volume else f"never: {_floor(given, way)}"
-            when = "at any volume" if volume == 1 else when
-            said.append(f"<li>{base.escape(way)} costs no more than the {base.escape(service)} {when}</li>")
+            machine, other = base.escape(way), base.escape(service)
+            if volume is None:
+                said.append(f"<li>{machine} never costs as little as the {other}: {_floor(given, way)}</li>")
+            else:
+                when = "at any volume" if volume == 1 else f"from {volume:,.0f} requests a month"
+                said.append(f"<li>{machine} costs no more than the {other} {when}</li>")
     return "".join(said)
 
 

@@ -85,7 +85,7 @@ def test_what_nobody_can_buy_is_not_offered_and_a_withdrawn_model_is_marked():
 def test_machines_hours_and_never_are_said():
     view = labkit.widgets.break_even(budget.Assumptions(requests_per_month=1e7, closed=("openai", "gpt-6-luna")))
     assert "own machine: 8 machines, 32 hours of your time; one user alone waits 5.9 s" in _html(view)
-    assert "the closed API never: even a full machine costs 1.54 USD for 1,000 requests" in _html(view)
+    assert "rented GPU never costs as little as the closed API: even a full machine costs 1.54 USD for" in _html(view)
 
 
 def _html(view) -> str:
