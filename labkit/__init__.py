@@ -43,7 +43,8 @@ _CONTENTS = {
     "planning": "facts.planning",  # what fits this machine
     "tokens": "facts.tokens",  # tokens, counted and shown
     "licences": "facts.licences",  # what may be done with a model
-    "pricing": "facts.pricing",  # dollars, hosted and self-hosted
+    "pricing": "facts.pricing",  # dollars by the token, and since when
+    "budget": "facts.budget",  # what a month of answers costs, four ways
     "cards": "facts.cards",  # model cards: written and checked
     "teaching_data": "facts.teaching_data",  # the course's own notes and messages
     # what all stand on

@@ -53,7 +53,7 @@ def _break_even() -> tuple[base.View, Positions]:
         "requests_per_month": [10**power for power in range(1, 9)],
         "closed": [value for _, value in view.parts["closed"].options][:3],
         "hosted": [value for _, value in view.parts["hosted"].options][:3],
-        "hands_on_hours_per_month": [0, 4],
+        "hands_on_hours_per_machine": [0, 4],
     }
 
 

@@ -6,6 +6,7 @@ Knows what was read in the texts of licences (`assets/licences`, one TOML file e
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import difflib
 import functools
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.base import assets
 from labkit.base.errors import LabError
+from labkit.facts import catalogue
 from labkit.facts.catalogue import Fact
 
 if TYPE_CHECKING:
@@ -107,15 +109,20 @@ def ids() -> list[str]:
 
 
 def get(id: str) -> Licence:
-    """The licence of that id, or of that id on the Hub; case does not matter.
+    """The licence of that id, or of that id on the Hub, or of the model of that name; case does not matter.
 
     >>> get("mrl").title
     'Mistral AI Research License 0.1'
+    >>> get("mistral-7b").id
+    'apache-2.0'
 
-    Raises LabError with the nearest ids when there is none.
+    Raises LabError with the nearest ids and models when there is none.
     """
     names = {each.hub_id: name for name, each in _licences().items()} | {name: name for name in _licences()}
-    return _licences()[names[_known(id, names, "licence")]]
+    if id.strip().lower() not in names:
+        with contextlib.suppress(LabError):
+            id = catalogue.get(id).licence
+    return _licences()[names[_known(id, names, "licence", also=catalogue.names())]]
 
 
 def table() -> pandas.DataFrame:
@@ -128,6 +135,8 @@ def table() -> pandas.DataFrame:
 
 def explain(licence_id: str, use: str) -> str:
     """The answer to one question of `USES` under one licence, with clause, source and date, one line each.
+
+    A model's name stands for its licence.
 
     >>> print(explain("llama2", "train_another_model_on_outputs").splitlines()[1])
     Train another model on its outputs? No.
@@ -221,12 +230,12 @@ def _openness() -> dict[str, Openness]:
     return load_openness(assets.path("openness.toml"))
 
 
-def _known(wanted: str, known: Collection[str], kind: str) -> str:
-    """`wanted` as `known` has it, in small letters. LabError with the nearest when it is not there."""
+def _known(wanted: str, known: Collection[str], kind: str, *, also: Collection[str] = ()) -> str:
+    """`wanted` as `known` has it, in small letters. LabError with the nearest, of `also` too, if it is not there."""
     name = wanted.strip().lower()
     if name in known:
         return name
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*known, *also], n=3, cutoff=0.5)
     offer = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}."
     raise LabError(f"There is no {kind} {wanted!r} here: {offer}")
 

@@ -1,8 +1,8 @@
-"""What a month of answers costs: a closed service, a hosted open model, a rented GPU, a machine of one's own.
+"""What models cost by the token: who sells which, since when and until when, and what one request comes to.
 
-Prices per token come from `genai-prices` (Pydantic, MIT), which knows them offline and by date; they are always asked
-for with a date, so that a result does not change overnight. The rest comes from `assets/costs.toml`. Every assumption
-is a field of `Assumptions`. Knows nothing of quality.
+Prices come from `genai-prices` (Pydantic, MIT), which knows them offline and by date; they are always asked for with a
+date, so that a result does not change overnight. Which models were on sale is in `assets/prices.toml`; what machines
+cost is in `assets/costs.toml`, and what a month of answers costs in `facts.budget`. Knows nothing of quality.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
-import math
-import numbers
 import sys
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from labkit.base import assets
@@ -26,50 +24,70 @@ if TYPE_CHECKING:
     import pandas
 
 AS_OF = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
-HOURS_PER_MONTH = 730
 OLDEST_DAYS = 365
-_MOST_MACHINES = 10_000
+KINDS = ("closed", "hosted")
+TIERS = ("cheap", "middle", "best")
+_BATCH = {"processing": "batch"}
 
-# (provider, model) as genai-prices names them: closed models, then open ones on other people's machines. These are in
-# the table of lesson 02; MORE_... are offered beside them.
-CLOSED = [
-    *(("openai", name) for name in ("gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-5.6-sol")),
-    *(("anthropic", name) for name in ("claude-3-opus-latest", "claude-opus-5-5", "claude-haiku-4-5")),
-    *(("google", name) for name in ("gemini-2.5-pro", "gemini-3.8-flash")),
-]
-HOSTED = [
-    ("together", "meta-llama/Llama-2-70b-chat-hf"),
-    ("together", "mistralai/Mistral-7B-Instruct-v0.2"),
-    ("together", "mistralai/Mixtral-8x7B-Instruct-v0.1"),
-    ("huggingface_cerebras", "meta-llama/Llama-3.1-8B-Instruct"),
-    ("huggingface_groq", "openai/gpt-oss-20b"),
-]
-MORE_CLOSED = [
-    ("openai", "gpt-4-turbo"),
-    *(("anthropic", name) for name in ("claude-sonnet-4-5", "claude-sonnet-5-5", "claude-haiku-5-5")),
-    *(("google", name) for name in ("gemini-2.5-flash", "gemini-4-argon")),
-]
-MORE_HOSTED = [
-    ("huggingface_novita", "meta-llama/Llama-3.1-8B-Instruct"),
-    ("huggingface_groq", "meta-llama/Llama-3.3-70B-Instruct"),
-    ("huggingface_nscale", "Qwen/Qwen3-8B"),
-    ("huggingface_groq", "Qwen/Qwen3-32B"),
-    ("huggingface_fireworks-ai", "openai/gpt-oss-120b"),
-    ("openrouter", "mistralai/mistral-7b-instruct"),
-]
-WAYS = ("closed API", "hosted open model", "rented GPU", "own machine")
+
+@dataclass(frozen=True)
+class Offer:
+    """A model that is or was sold by the token, under the names that genai-prices has for its provider and itself.
+
+    `kind` is closed, or hosted for an open model on other people's machines. `tier` is one of `TIERS` for the three
+    models of each vendor that lessons compare with. `since` is the first day that we know of, `until` the first day
+    without it, None where no end was announced. Source, day and grade are those of a fact.
+    """
+
+    provider: str
+    model: str
+    kind: str
+    since: datetime.date
+    source: str
+    seen: datetime.date
+    confirmed: bool
+    note: str
+    tier: str = ""
+    until: datetime.date | None = None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.provider, self.model
+
+    def on_sale(self, at: datetime.datetime = AS_OF) -> bool:
+        """Whether it could be bought on that day."""
+        return self.since <= at.date() and (self.until is None or at.date() < self.until)
+
+
+def offers(kind: str | None = None, *, tiers: bool = False, at: datetime.datetime = AS_OF) -> list[Offer]:
+    """What could be bought on the day of `at`: closed or hosted models, or both; with `tiers`, those with a tier."""
+    if kind not in (None, *KINDS):
+        raise LabError(f"There is no kind {kind!r}: choose closed or hosted.")
+    return [one for one in _sold() if one.on_sale(at) and kind in (None, one.kind) and (one.tier or not tiers)]
+
+
+def history(*, at: datetime.datetime = AS_OF) -> list[Offer]:
+    """What could be bought before and no longer on the day of `at`."""
+    return [one for one in _sold() if one.until is not None and one.until <= at.date()]
+
+
+@functools.cache
+def _sold() -> tuple[Offer, ...]:
+    return tuple(Offer(**row) for row in tomllib.loads(assets.path("prices.toml").read_text(encoding="utf-8"))["sold"])
 
 
 @dataclass(frozen=True)
 class Price:
     """The list price of a model at a date, for requests of ordinary length; `source` is the vendor's price page.
 
-    The table keeps models that a vendor has withdrawn since, at the last price known.
+    The table keeps models that a vendor has withdrawn since, at the last price known: `history` names those we know of.
+    Tokens that the vendor finds in its cache cost `cached`, the price of the others where it gives no discount.
     """
 
     provider: str
     model: str
     input_usd_per_million_tokens: float
+    cached_usd_per_million_tokens: float
     output_usd_per_million_tokens: float
     at: datetime.datetime
     source: str
@@ -81,28 +99,63 @@ def price(provider: str, model: str, *, at: datetime.datetime = AS_OF) -> Price:
     >>> price("openai", "gpt-4").output_usd_per_million_tokens
     60.0
 
-    Raises LabError when genai-prices knows no such provider or model, or no price at that date.
+    Ignores batches and what it costs to write into a cache. LabError when genai-prices knows no such provider or
+    model, or no price at that date.
     """
-    result = _calculate(provider, model, 1000, 1000, at)
+    result = _calculate(provider, model, at, input_tokens=1000, output_tokens=1000)
+    cached = _calculate(provider, model, at, input_tokens=1000, cache_read_tokens=1000)
     page = (result.provider.pricing_urls or ["https://github.com/pydantic/genai-prices"])[0]
-    return Price(provider, model, float(result.input_price) * 1000, float(result.output_price) * 1000, at, page)
+    each = [float(usd) * 1000 for usd in (result.input_price, cached.input_price, result.output_price)]
+    return Price(provider, model, *each, at, page)
 
 
 def request_usd(
-    provider: str, model: str, input_tokens: int, output_tokens: int, *, at: datetime.datetime = AS_OF
+    provider: str,
+    model: str,
+    input_tokens: int,
+    output_tokens: int,
+    *,
+    cached_tokens: int = 0,
+    thinking_tokens: int = 0,
+    batch: bool = False,
+    at: datetime.datetime = AS_OF,
 ) -> float:
-    """What one request costs in USD, with the vendor's own steps for long texts."""
-    if input_tokens < 0 or output_tokens < 0:
-        raise LabError(f"A request cannot have {min(input_tokens, output_tokens)} tokens: give 0 or more.")
-    return float(_calculate(provider, model, input_tokens, output_tokens, at).total_price)
+    """What one request costs in USD, with the vendor's own steps for long texts.
+
+    `cached_tokens` are those of `input_tokens` that the vendor finds in its cache; `thinking_tokens` are written before
+    the answer, and paid like it; `batch` is the price for an answer that may come a day later. Ignores what it costs
+    to write into a cache, tools, and a vendor's minimum. LabError for an unknown name, for counts that cannot be, and
+    for a batch price that the table does not have (`has_batch_price`).
+
+    >>> round(request_usd("openai", "gpt-6.1-terra", 1000, 300, thinking_tokens=500), 6)
+    0.005
+    """
+    counts = {"input": input_tokens, "output": output_tokens, "cached": cached_tokens, "thinking": thinking_tokens}
+    for name, count in counts.items():
+        if count < 0:
+            raise LabError(f"A request cannot have {count} {name} tokens: give 0 or more.")
+    if cached_tokens > input_tokens:
+        raise LabError(f"Of {input_tokens} tokens in, {cached_tokens} cannot be cached: give that many or fewer.")
+    if batch and not has_batch_price(provider, model):
+        raise LabError(f"The price table has no batch price for {model!r} of {provider}: ask for it without batch.")
+    usage = {"input_tokens": input_tokens, "output_tokens": output_tokens + thinking_tokens}
+    return float(_calculate(provider, model, at, batch=batch, **usage, cache_read_tokens=cached_tokens).total_price)
 
 
-def _calculate(provider: str, model: str, input_tokens: int, output_tokens: int, at: datetime.datetime) -> Any:
+def has_batch_price(provider: str, model: str) -> bool:
+    """Whether the price table has a lower price for requests that can wait. LabError for an unknown name."""
+    variants = _calculate(provider, model, AS_OF, input_tokens=1).model.price_variants or ()
+    return any(variant.when == _BATCH for variant in variants)
+
+
+def _calculate(provider: str, model: str, at: datetime.datetime, *, batch: bool = False, **tokens: int) -> Any:
     from genai_prices import Usage, calc_price
 
-    usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    context = _BATCH if batch else None
     try:
-        result = calc_price(usage, model_ref=model, provider_id=provider, genai_request_timestamp=at)
+        result = calc_price(
+            Usage(**tokens), model_ref=model, provider_id=provider, genai_request_timestamp=at, price_context=context
+        )
     except (LookupError, ValueError):
         raise LabError(_unknown(provider, model)) from None
     if result.model_price.input_mtok is None and result.model_price.output_mtok is None:
@@ -124,13 +177,21 @@ def _unknown(provider: str, model: str) -> str:
     return f"The price table has no {wanted!r}: {offer}"
 
 
-def table(names: Sequence[tuple[str, str]] = (*CLOSED, *HOSTED), *, at: datetime.datetime = AS_OF) -> pandas.DataFrame:
-    """List prices, one row a (provider, model): model, provider, and USD per million tokens, in and out."""
+def table(chosen: Sequence[Offer] | None = None, *, at: datetime.datetime = AS_OF) -> pandas.DataFrame:
+    """List prices, one row an offer: its names and tier, USD per million tokens (read, read from the cache, written),
+    and its days. Without `chosen`: the closed models with a tier, and the hosted ones, that are on sale at `at`."""
     import pandas
 
-    rows = [price(*name, at=at) for name in names]
-    columns = [part.name for part in fields(Price) if part.name != "source"]
-    return pandas.DataFrame([{name: getattr(row, name) for name in columns} for row in rows])
+    if chosen is None:
+        chosen = [*offers("closed", tiers=True, at=at), *offers("hosted", at=at)]
+    prices = [field.name for field in fields(Price) if field.name.endswith("_tokens")]
+    rows = []
+    for one in chosen:
+        found = price(*one.name, at=at)
+        row = {"provider": one.provider, "model": one.model, "tier": one.tier}
+        row |= {name: round(getattr(found, name), 6) for name in prices}
+        rows.append(row | {"since": one.since, "until": one.until or ""})
+    return pandas.DataFrame(rows)
 
 
 def cost(name: str) -> Fact:
@@ -150,163 +211,10 @@ def _costs() -> dict[str, dict[str, Any]]:
     return tomllib.loads(assets.path("costs.toml").read_text(encoding="utf-8"))
 
 
-def _default(name: str) -> Any:
-    return field(default_factory=lambda: cost(name).value)
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """Everything that decides the four costs. The defaults are an example, not advice: change them with `replace`.
-
-    Speeds are those of one machine for all its users together: measure them (`labkit.local.measure`, lesson 05).
-    `busy_share` is how much of the month a machine may work; requests come in waves, and it must cope with their crest.
-    LabError for what cannot be: a negative price, a speed of 0, a share above 1, words for numbers.
-    """
-
-    requests_per_month: float = 10_000
-    input_tokens_per_request: int = 1_000
-    output_tokens_per_request: int = 300
-    closed: tuple[str, str] = ("openai", "gpt-4o")
-    hosted: tuple[str, str] = ("together", "mistralai/Mistral-7B-Instruct-v0.2")
-    gpu_prefill_tokens_per_s: float = _default("gpu_reading")
-    gpu_decode_tokens_per_s: float = _default("gpu_writing")
-    gpu_usd_per_hour: float = _default("a100_80gb_rented")
-    own_prefill_tokens_per_s: float = _default("own_reading")
-    own_decode_tokens_per_s: float = _default("own_writing")
-    machine_usd: float = _default("workstation")
-    machine_lifetime_months: float = _default("workstation_lifetime")
-    machine_watts: float = _default("workstation_power")
-    electricity_usd_per_kwh: float = _default("electricity")
-    busy_share: float = 0.3
-    hands_on_hours_per_month: float = 4
-    usd_per_hands_on_hour: float = 50
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name in ("closed", "hosted"):
-                fine, wanted = isinstance(value, tuple) and [*map(type, value)] == [str, str], "(provider, model)"
-            else:
-                above = name.endswith("_per_s") or name in ("machine_lifetime_months", "busy_share")
-                fine = (
-                    isinstance(value, numbers.Real) and math.isfinite(value) and (value > 0 or value == 0 and not above)
-                )
-                wanted = "a number above 0" if above else "a number of 0 or more"
-            if not fine:
-                raise LabError(f"{name} cannot be {value!r}: give {wanted}.")
-        if self.busy_share > 1:
-            raise LabError(f"busy_share cannot be {self.busy_share:g}: it is a share, from 0 to 1.")
-
-
-@dataclass(frozen=True)
-class _Tariff:
-    """What one way costs: so much a request, so much for each machine a month, so much whatever the volume."""
-
-    usd_per_request: float
-    usd_per_machine: float = 0.0
-    usd_fixed: float = 0.0
-    requests_per_machine: float = math.inf  # a whole number where it is finite
-
-    def machines(self, requests: float) -> int:
-        return max(1, math.ceil(requests / self.requests_per_machine))
-
-    def usd(self, requests: float) -> float:
-        return self.usd_per_request * requests + self.usd_per_machine * self.machines(requests) + self.usd_fixed
-
-
-def _tariff(given: Assumptions, way: str) -> _Tariff:
-    if way not in WAYS:
-        raise LabError(f"There is no way {way!r}: choose from {', '.join(WAYS)}.")
-    if way in WAYS[:2]:
-        name = given.closed if way == "closed API" else given.hosted
-        return _Tariff(_request(name, given.input_tokens_per_request, given.output_tokens_per_request))
-    hands = given.hands_on_hours_per_month * given.usd_per_hands_on_hour
-    if way == "rented GPU":
-        return _Tariff(0.0, given.gpu_usd_per_hour * HOURS_PER_MONTH, hands, _capacity(given, "gpu"))
-    kwh = _seconds_per_request(given, "own") / 3600 * given.machine_watts / 1000
-    wear = given.machine_usd / given.machine_lifetime_months
-    return _Tariff(kwh * given.electricity_usd_per_kwh, wear, hands, _capacity(given, "own"))
-
-
-@functools.lru_cache(maxsize=256)
-def _request(name: tuple[str, str], input_tokens: int, output_tokens: int) -> float:
-    return request_usd(*name, input_tokens, output_tokens)
-
-
-def _seconds_per_request(given: Assumptions, kind: str) -> float:
-    reading = given.input_tokens_per_request / getattr(given, f"{kind}_prefill_tokens_per_s")
-    return reading + given.output_tokens_per_request / getattr(given, f"{kind}_decode_tokens_per_s")
-
-
-def _capacity(given: Assumptions, kind: str) -> float:
-    """How many whole requests one machine answers in a month."""
-    seconds = _seconds_per_request(given, kind)
-    if not seconds:
-        return math.inf
-    if (whole := math.floor(HOURS_PER_MONTH * 3600 * given.busy_share / seconds)) < 1:
-        raise LabError("One request would take longer than a machine works in a month: give more tokens per second.")
-    return whole
-
-
-def monthly_usd(given: Assumptions) -> dict[str, float]:
-    """The cost of a month in USD, for each of `WAYS`.
-
-    A service costs by the token. A GPU is rented for the whole month, and a machine of one's own is written off over
-    its lifetime; of both as many as the volume needs. Electricity is paid for the seconds of work. Both take hands.
-    """
-    return {way: _tariff(given, way).usd(given.requests_per_month) for way in WAYS}
-
-
-def machines_needed(given: Assumptions, kind: str) -> int:
-    """How many machines the volume needs: `kind` is "gpu" (rented) or "own". At least one."""
-    ways = {"gpu": "rented GPU", "own": "own machine"}
-    if kind not in ways:
-        raise LabError(f"There is no machine {kind!r}: choose from {', '.join(ways)}.")
-    return _tariff(given, ways[kind]).machines(given.requests_per_month)
-
-
-def curve(given: Assumptions, requests_per_month: Sequence[float]) -> pandas.DataFrame:
-    """`monthly_usd` at several volumes: one row a volume, one column a way."""
-    import pandas
-
-    rows = [monthly_usd(replace(given, requests_per_month=volume)) for volume in requests_per_month]
-    return pandas.DataFrame(rows, index=pandas.Index(requests_per_month, name="requests_per_month"))
-
-
-def break_even_requests_per_month(given: Assumptions, way: str, other: str, *, most: float = 1e9) -> float | None:
-    """The smallest whole number of requests a month, 1 or more, at which `other` costs no more than `way`.
-
-    None when there is none up to `most`, or up to 10,000 machines. LabError for a way that is not in `WAYS`.
-
-    Machines come in whole numbers, so costs climb in steps, and between two steps they are straight lines. Each stretch
-    is looked at by its two ends; the first one where the order has turned is halved down to the request. Beyond it
-    `way` may be cheaper again for a while: just after the next machine has been added.
-
-    >>> break_even_requests_per_month(Assumptions(), "closed API", "rented GPU")
-    273946.0
-    """
-    ours, theirs = _tariff(given, way), _tariff(given, other)
-
-    def turned(requests: int) -> bool:
-        return ours.usd(requests) >= theirs.usd(requests)
-
-    start = 1
-    while start <= most and max(ours.machines(start), theirs.machines(start)) <= _MOST_MACHINES:
-        end = int(min(most, *(line.machines(start) * line.requests_per_machine for line in (ours, theirs))))
-        if turned(start):
-            return float(start)
-        if turned(end):
-            while end - start > 1:
-                middle = (start + end) // 2
-                start, end = (start, middle) if turned(middle) else (middle, end)
-            return float(end)
-        start = end + 1
-    return None
-
-
 def age_days(today: datetime.date) -> int:
     """How many days ago the row was read that has waited longest, in costs.toml or among the prices per token."""
-    oldest = min(entry["seen"] for entry in _costs().values())
-    return (today - min(oldest, AS_OF.date())).days
+    oldest = min(row["seen"] for row in _costs().values())
+    return (today - min(oldest, AS_OF.date(), *(one.seen for one in _sold()))).days
 
 
 def main(argv: list[str] | None = None, *, today: datetime.date | None = None) -> int:

@@ -144,7 +144,8 @@ def cost_usd(usage: Any, provider: str, model: str) -> float:
     """What a request with this `usage` costs at a real provider, in USD, at the list price of `pricing.AS_OF`.
 
     `usage` is what an answer has (`prompt_tokens`, `completion_tokens`); provider and model as genai-prices names them.
-    Another model has another tokenizer and writes another number of tokens: for those it is an estimate.
+    Another model has another tokenizer and writes another number of tokens: for those it is an estimate. Thinking
+    tokens are among `completion_tokens`; a cache and a batch's lower price are ignored.
 
     >>> cost_usd({"prompt_tokens": 1000, "completion_tokens": 1000}, "openai", "gpt-4")
     0.09

@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -102,9 +103,11 @@ def made_up_token() -> Iterator[None]:
 
 @dataclass
 class Caught:
-    """What a listener wrote down: `url` is where it listens; the rest is the last request."""
+    """What a listener wrote down: `url` is where it listens, `asked` has every request as "METHOD /path"; the rest is
+    the last request."""
 
     url: str
+    asked: list[str] = field(default_factory=list)
     method: str = ""
     path: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -113,18 +116,26 @@ class Caught:
 
 @contextlib.contextmanager
 def listen() -> Iterator[Caught]:
-    """Stand in for a provider on this machine, and write down what a client sends: `with listen() as caught:`.
+    """Stand in for a provider or the Hub on this machine, and write down what is sent: `with listen() as caught:`.
 
-    Speaks just enough of the OpenAI protocol for a chat call to succeed. Nothing leaves the machine.
+    Speaks just enough of the OpenAI protocol for a chat call to succeed, and has no file that anybody asks for; it
+    takes a tenth of a second to say so, in which `watch` sees who asks. Nothing leaves the machine.
     """
     answer = {"role": "assistant", "content": "This listener writes down what it is sent, and knows no answer."}
     reply = {"object": "chat.completion", "model": "listener", "id": "1", "created": 0}
     reply |= {"choices": [{"index": 0, "message": answer, "finish_reason": "stop"}], "usage": None}
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.write_down()
+            time.sleep(0.1)
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            caught.method, caught.path, caught.headers = "POST", self.path, dict(self.headers)
+            self.write_down()
             with contextlib.suppress(ValueError):
                 caught.body = json.loads(raw)
             content = json.dumps(reply).encode()
@@ -133,6 +144,10 @@ def listen() -> Iterator[Caught]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def write_down(self) -> None:
+            caught.method, caught.path, caught.headers = self.command, self.path, dict(self.headers)
+            caught.asked.append(f"{self.command} {self.path}")
 
         def log_message(self, *_: Any) -> None:
             """Nothing: the learner sees what was caught, not a server's log."""

@@ -37,7 +37,8 @@ class SpendMeter:
     """
 
     def __init__(self, cap_usd: float, *, provider: str, model: str) -> None:
-        """Prices are those of `provider` for `model`, as genai-prices names them, at `pricing.AS_OF`."""
+        """Prices are those of `provider` for `model`, as genai-prices names them, at `pricing.AS_OF`. Batches and
+        caches are ignored: what is read from a cache costs less than counted, what fills it more with some vendors."""
         if not isinstance(cap_usd, int | float) or not math.isfinite(cap_usd) or cap_usd < 0:
             raise LabError(f"A cap cannot be {cap_usd!r}: give dollars, 0 or more.")
         pricing.price(provider, model)  # an unknown name is said now, not in the middle of a loop

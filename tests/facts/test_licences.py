@@ -158,11 +158,18 @@ def test_the_scorecard_orders_open_and_closed():
         assert list(licences.score(model)) == list(licences.REQUIREMENTS)
 
 
+def test_a_models_name_stands_for_its_licence():
+    for name in ("mistral-7b", "mistralai/Mistral-7B-v0.1", " Mistral-7B "):
+        assert licences.get(name).id == "apache-2.0"
+    assert licences.explain("llama-2-7b", "military") == licences.explain("llama2", "military")
+
+
 @pytest.mark.parametrize(
     ("call", "offered"),
     [
         (lambda: licences.get("llama-2"), "no licence 'llama-2' here: did you mean llama2"),
         (lambda: licences.get("xyz"), "choose one of "),
+        (lambda: licences.get("mistral-7"), "no licence 'mistral-7' here: did you mean mistral-7b"),
         (lambda: licences.explain("mit", "militar"), "no use 'militar' here: did you mean military?"),
         (lambda: licences.score("olmo"), "did you mean olmo-2-7b?"),
         (lambda: licences.openness_fact("bloom", "weight"), "did you mean weights?"),

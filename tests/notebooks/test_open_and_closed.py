@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import nbformat
@@ -9,6 +10,7 @@ import pytest
 
 from labkit.base import assets
 from labkit.facts import catalogue, pricing
+from labkit.lessons.exercises import lesson02
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
@@ -92,6 +94,12 @@ def test_the_claims_of_the_source_are_quoted_and_tested():
 def test_the_summary_of_lesson_02_names_the_six_trade_offs():
     summary = next(cell.source for cell in cells("02") if cell.source.startswith("## Summary"))
     assert all(f"| {row} |" in summary for row in TRADE_OFFS)
+
+
+def test_the_exercise_of_lesson_02_is_blind():
+    """What is to be judged stands nowhere in the lesson, where it would have a name on it."""
+    text = json.dumps(cells("02"), ensure_ascii=False)
+    assert lesson02._ANSWERS and not [answer for _, *both in lesson02._ANSWERS for answer in both if answer in text]
 
 
 def test_every_statement_of_the_data_is_used():

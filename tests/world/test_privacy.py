@@ -149,6 +149,19 @@ def test_a_client_without_a_key_sends_the_made_up_token(monkeypatch):
         assert headers["authorization"] == "Bearer hf_made_up_for_a_stranger" and os.environ.get("HF_TOKEN") == own
 
 
+def test_who_asks_the_listener_for_a_file_is_refused_written_down_and_seen():
+    import urllib.error
+    import urllib.request
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with privacy.listen() as hub, privacy.watch(loopback=True) as seen:
+        for method in ("HEAD", "GET"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                opener.open(urllib.request.Request(f"{hub.url}/a/b/config.json", method=method))
+    assert hub.asked == ["HEAD /a/b/config.json", "GET /a/b/config.json"] and "User-Agent" in hub.headers
+    assert int(hub.url.rpartition(":")[2]) in {each.port for each in seen}
+
+
 def test_the_listener_ends_and_survives_rubbish():
     import urllib.request
 

@@ -28,7 +28,10 @@ requests = 730 * 1.20 / usd_per_request
         "Half a cent looks like nothing, and 159,000 of them are a GPU for a month. Below that the service is cheaper, "
         "and you pay nothing while nobody asks. Above it each further request costs the GPU's owner nearly nothing."
     )
-    also_correct = ("usd_per_request = 0.0055\nrequests = round(876 / 0.0055)",)
+    also_correct = (
+        "usd_per_request = 0.0055\nrequests = round(876 / 0.0055)",
+        "usd_per_request, requests = 0.0055, 159_000",
+    )
     mistakes = (
         ("usd_per_request = 1_300 * 2.5 / 1e6\nrequests = 876 / usd_per_request", "price of their own"),
         ("usd_per_request = 1_000 * 2.5 + 300 * 10\nrequests = 876 / usd_per_request", "for a million"),
@@ -52,48 +55,49 @@ requests = 730 * 1.20 / usd_per_request
             expect(not is_close(requests, hours * 1.2 / 0.0055, 0.01), "the GPU runs a whole month: 730 hours.")
         expect(not is_close(requests, 876 * 0.0055, 0.01), "divide the month's rent by the price of one request.")
         expect(
-            is_close(requests, 876 / 0.0055, 0.001),
+            is_close(requests, 876 / 0.0055, 0.005),
             f"requests is {requests:,.0f}: divide 730 × $1.20 by the price of one request.",
         )
         return "159,273 requests a month, one every 17 seconds, day and night."
 
 
 # What the course model answered before and after an adapter as in section 4 (greedy, one run of 2026-11-23): first
-# sentences, without the greeting, which would tell them apart.
+# sentences, without the greeting, which would tell them apart. The lesson shows neither of them.
 _ANSWERS = (
-    ("How many hours has a day?", "The answer is 24 hours.", "A day is 8 hours."),
     ("Name a fruit.", "The fruit I mentioned is the Banana.", "A banana."),
     ("What do cows drink?", "The cows drink a lot of milk.", "Cows drink milk."),
 )
 # (question, whether the plain model's answer stands at A): each pair comes twice, in both orders.
-_ROUNDS = ((0, True), (1, False), (2, True), (1, True), (2, False), (0, False))
+_ROUNDS = ((0, True), (1, False), (0, False), (1, True))
 
 
 class BlindTest(Coded):
-    """Six rounds, blind: each pair of answers comes twice, in both orders. `print(q.blind_test)` shows them."""
+    """Four rounds, blind: each pair of answers comes twice, in both orders. `print(q.blind_test)` shows them."""
 
     number = "02.2"
     title = "Judge blind"
     names = ("choices",)
     hints = (
-        "`print(q.blind_test)` shows six rounds with two answers each. Write one letter a round, such as 'ABABAB'.",
+        "`print(q.blind_test)` shows four rounds with two answers each. Write one letter a round, such as 'ABAB'.",
         "The pairs come twice, the places exchanged. If you mean an answer, your letter changes with its place.",
     )
     code = """
-choices = "ABAABB"
+choices = "ABBA"
 """
     why = (
-        "This judge likes the plain model's answers, in both places. Another may like the short ones, in both "
-        "places too. What no judge may do is to prefer a place: so each pair is shown in both orders, and only "
-        "agreement counts."
+        "This judge likes the plain model's answers, in both places. Another may like the adapter's, which took on "
+        "the short form of its examples, in both places too. What no judge may do is to prefer a place: so each pair "
+        "is shown in both orders, and only agreement counts."
     )
-    also_correct = ('choices = "b a b b a a"', 'choices = "BBAABA"')
+    also_correct = ('choices = "b a a b"', 'choices = "A, A, B, B"', 'choices = ["(b)", "(b)", "(a)", "(a)"]')
     mistakes = (
-        ('choices = "AAAAAA"', "the same place"),
-        ('choices = "BBBBBB"', "the same place"),
-        ('choices = "ABA"', "six letters"),
-        ('choices = "ABXABA"', "six letters"),
+        ('choices = "AAAA"', "the same place"),
+        ('choices = "BBBB"', "the same place"),
+        ('choices = "ABA"', "four letters"),
+        ('choices = "ABXA"', "four letters"),
+        ('choices = "ABAB"', "the same place"),
         ("choices = 6", "should be a text"),
+        ('choices = ""', "four letters"),
     )
 
     def __repr__(self) -> str:
@@ -105,9 +109,13 @@ choices = "ABAABB"
         return "\n".join(lines)
 
     def verify(self, choices: Any) -> str:
-        expect(isinstance(choices, str), f"choices should be a text, and is a {type(choices).__name__}.")
-        letters = "".join(choices.upper().split())
-        expect(len(letters) == len(_ROUNDS) and set(letters) <= {"A", "B"}, "choices should have six letters, A or B.")
+        said = "".join(map(str, choices)) if isinstance(choices, list | tuple) else choices
+        expect(isinstance(said, str), f"choices should be a text such as 'ABAB', and is {choices!r}.")
+        letters = "".join(each for each in said.upper() if each.isalnum())
+        expect(
+            len(letters) == len(_ROUNDS) and set(letters) <= {"A", "B"},
+            f"choices should have four letters, A or B, one a round, and is {choices!r}.",
+        )
         votes: dict[int, list[bool]] = {}
         for (pair, plain_first), letter in zip(_ROUNDS, letters, strict=True):
             vote = judging.Vote(plain_first, "left" if letter == "A" else "right")
@@ -120,7 +128,8 @@ choices = "ABAABB"
             else "",
         )
         plain = sum(both[0] for both in votes.values())
-        return f"You judged answers and not places: {plain} of 3 for the plain model, {3 - plain} for the adapter."
+        both = f"{plain} of 2 for the plain model, {2 - plain} for the adapter"
+        return f"You judged answers and not places: {both}."
 
 
 class Decide(Open):
@@ -140,10 +149,10 @@ class Decide(Open):
     )
     example = (
         "A town's library answers 3,000 letters a month, 800 tokens in and 200 out, with names in them. A hosted model "
-        "would cost a few dollars; the letters may not leave the house, so cost decides nothing. A 7B model in 4 bits "
-        "on the office's computer needs under 6 GB and answers within a minute, which is enough. Fifty old letters "
-        "with their real answers, judged blind, will tell whether it is good enough. If it is not, or if there were "
-        "300,000 letters, we would look again at a hosted model with a contract."
+        "would cost less than a dollar; the letters may not leave the house, so cost decides nothing. A 7B model in "
+        "4 bits on the office's computer needs under 6 GB and answers within a minute, which is enough. Fifty old "
+        "letters with their real answers, judged blind, will tell whether it is good enough. If it is not, or if there "
+        "were 300,000 letters, we would look again at a hosted model with a contract."
     )
     hints = (
         "Begin with privacy: it may decide before any number does.",

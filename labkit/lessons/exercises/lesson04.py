@@ -424,7 +424,7 @@ class Decide(Open):
         "says what happens on the day when the provider answers 503.",
     )
     example = (
-        "A help page asks 2,000 questions a month, 600 tokens in and 150 out: with GPT-4o-mini well under a dollar "
+        "A help page asks 2,000 questions a month, 600 tokens in and 150 out: with GPT-6 Luna well under a dollar "
         "(prices of 23 November 2026), an endpoint at a dollar an hour would be 730. Users wait at most 2 seconds for "
         "the first word. Nothing is secret. So the hosted API, behind our own retry with a limit of 8 seconds; on a "
         "bad day the page shows the search results without an answer. Above a million questions we would count again."

@@ -8,34 +8,40 @@ from typing import Any
 
 import ipywidgets
 
-from labkit.facts import pricing
+from labkit.facts import budget, pricing
 from labkit.lessons.widgets import base
 
 _LABELS = {
     "requests_per_month": "Requests a month",
     "input_tokens_per_request": "Tokens in, a request",
     "output_tokens_per_request": "Tokens out, a request",
+    "thinking_tokens_per_request": "Thinking tokens, a request",
+    "cached_share": "Share of tokens in from a cache",
+    "batch": "Answers may come a day later",
     "closed": "Closed model",
     "hosted": "Hosted open model",
     "gpu_prefill_tokens_per_s": "Rented GPU reads (tokens/s)",
-    "gpu_decode_tokens_per_s": "Rented GPU writes (tokens/s)",
+    "gpu_single_tokens_per_s": "Rented GPU writes for one (tokens/s)",
+    "gpu_batched_tokens_per_s": "Rented GPU writes for all (tokens/s)",
     "gpu_usd_per_hour": "Rented GPU (USD an hour)",
     "own_prefill_tokens_per_s": "Own machine reads (tokens/s)",
-    "own_decode_tokens_per_s": "Own machine writes (tokens/s)",
+    "own_single_tokens_per_s": "Own machine writes for one (tokens/s)",
+    "own_batched_tokens_per_s": "Own machine writes for all (tokens/s)",
     "machine_usd": "Own machine (USD)",
     "machine_lifetime_months": "Own machine lasts (months)",
     "machine_watts": "Own machine at work (watts)",
     "electricity_usd_per_kwh": "Electricity (USD a kWh)",
     "busy_share": "Share of the month at work",
-    "hands_on_hours_per_month": "Your hours a month",
+    "hands_on_hours_per_machine": "Your hours a month, a machine",
     "usd_per_hands_on_hour": "Your hour (USD)",
 }
+_STEPS = "Machines come in whole numbers: just after each further one the order may turn back for a while."
 _PLOT = "padding:0 20px 0 8px"
 
 
-def break_even(assumptions: pricing.Assumptions | None = None) -> base.View:
-    """A field for every assumption; the same numbers as `labkit.pricing.monthly_usd(assumptions)`."""
-    start = assumptions or pricing.Assumptions()
+def break_even(assumptions: budget.Assumptions | None = None) -> base.View:
+    """A field for every assumption; the same numbers as `labkit.budget.month(assumptions)`."""
+    start = assumptions or budget.Assumptions()
     controls = {field.name: _control(field.name, getattr(start, field.name)) for field in fields(start)}
     output = base.panel()
     update = base.refresh(output, lambda: _render(_read(controls)))
@@ -55,28 +61,41 @@ def _control(name: str, value: Any) -> Any:
         options = {"min": 1, "max": max(8.0, math.log10(value)), "step": 0.1, "readout_format": ",.0f"}
         return base.control(ipywidgets.FloatLogSlider, _LABELS[name], value, **options)
     if isinstance(value, tuple):
-        closed, hosted = pricing.CLOSED + pricing.MORE_CLOSED, pricing.HOSTED + pricing.MORE_HOSTED
-        known = closed if name == "closed" else hosted
-        options = [(f"{model} ({provider})", (provider, model)) for provider, model in dict.fromkeys([value, *known])]
+        known = [one.name for one in pricing.offers(name)]
+        options = [(_said(offer), offer) for offer in dict.fromkeys([value, *known])]
         return base.control(ipywidgets.Dropdown, _LABELS[name], value, options=options)
+    if isinstance(value, bool):
+        return base.control(ipywidgets.Checkbox, _LABELS[name], value)
     return base.control(ipywidgets.FloatText, _LABELS[name], float(value))
 
 
-def _read(controls: dict[str, Any]) -> pricing.Assumptions:
-    whole = ("input_tokens_per_request", "output_tokens_per_request")
-    values = {name: int(control.value) if name in whole else control.value for name, control in controls.items()}
-    return replace(pricing.Assumptions(), **values)
+def _said(offer: tuple[str, str]) -> str:
+    """The name of an offer, and the day from which nobody can buy it, where that has passed."""
+    ended = {one.name: f", until {one.until}" for one in pricing.history()}
+    return f"{offer[1]} ({offer[0]}{ended.get(offer, '')})"
 
 
-def _render(given: pricing.Assumptions) -> str:
-    costs = pricing.monthly_usd(given)
+def _read(controls: dict[str, Any]) -> budget.Assumptions:
+    read = {name: control.value for name, control in controls.items()}
+    values = {name: int(value) if name.endswith("_tokens_per_request") else value for name, value in read.items()}
+    return replace(budget.Assumptions(), **values)
+
+
+def _render(given: budget.Assumptions) -> str:
+    bills = budget.month(given)
+    costs = {way: bill.usd for way, bill in bills.items()}
     cheapest, decades = min(costs, key=costs.get), max(1, math.ceil(math.log10(max(1, *costs.values()))))
     lines = "".join(_bar(way, usd, decades, way == cheapest) for way, usd in costs.items()) + _axis(decades)
     head = f"<p><b>{given.requests_per_month:,.0f} requests a month</b>, prices of {pricing.AS_OF:%Y-%m-%d}</p>"
-    machines = {kind: pricing.machines_needed(given, kind) for kind in ("gpu", "own")}
-    need = f"<p>That takes {machines['gpu']:,} rented GPU(s) or {machines['own']:,} machine(s) of your own.</p>"
+    need = "".join(f"<li>{_need(given, way, bills[way])}</li>" for way in budget.MACHINES)
     bars = f'<table style="width:100%;border-collapse:collapse;{base.TEXT}">{lines}</table>'
-    return base.block(head + bars + need + _crossings(given))
+    return base.block(f"{head}{bars}<ul>{need}{_crossings(given)}</ul><p>{_STEPS}</p>")
+
+
+def _need(given: budget.Assumptions, way: str, bill: budget.Bill) -> str:
+    count = f"{bill.machines:,} machine{'s' if bill.machines > 1 else ''}"
+    wait = f"one user alone waits {budget.seconds_per_answer(given, way):.1f} s for an answer"
+    return f"{base.escape(way)}: {count}, {bill.hands_on_hours:,.0f} hours of your time; {wait}"
 
 
 def _bar(way: str, usd: float, decades: int, cheapest: bool) -> str:
@@ -102,17 +121,20 @@ def _mark(power: int, left: float) -> str:
     return f'<span style="position:absolute;left:{left:.2f}%;transform:translateX(-50%)">{said}</span>'
 
 
-def _crossings(given: pricing.Assumptions) -> str:
+def _crossings(given: budget.Assumptions) -> str:
     said = []
-    for way in ("rented GPU", "own machine"):
-        for service in ("closed API", "hosted open model"):
-            volume = pricing.break_even_requests_per_month(given, service, way)
-            when = (
-                f"from {volume:,.0f} requests a month"
-                if volume
-                else "at no volume up to a billion requests or 10,000 machines"
-            )
-            when = "at any volume" if volume == 1 else when
-            said.append(f"<li>{base.escape(way)} costs no more than the {base.escape(service)} {when}</li>")
-    steps = "Machines come in whole numbers: just after each further one the order may turn back for a while."
-    return f"<ul>{''.join(said)}</ul><p>{steps}</p>"
+    for way in budget.MACHINES:
+        for service in budget.SERVICES:
+            volume = budget.break_even(given, service, way)
+            machine, other = base.escape(way), base.escape(service)
+            if volume is None:
+                said.append(f"<li>{machine} never costs as little as the {other}: {_floor(given, way)}</li>")
+            else:
+                when = "at any volume" if volume == 1 else f"from {volume:,.0f} requests a month"
+                said.append(f"<li>{machine} costs no more than the {other} {when}</li>")
+    return "".join(said)
+
+
+def _floor(given: budget.Assumptions, way: str) -> str:
+    usd = 1000 * budget.full_machine_usd(given, way)
+    return f"even a full machine costs {usd:,.2f} USD for 1,000 requests"
