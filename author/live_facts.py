@@ -55,12 +55,17 @@ class Report:
         return any(finding.differs for finding in self.findings)
 
     def text(self) -> str:
-        """A table of what differs and of what can be raised to the maker's grade, each with its own heading."""
+        """What differs as a table, and by model what can be raised to the maker's grade."""
         parts = [self.asked]
-        for title, differs in (("Different there", True), ("As there, and not yet from the maker here", False)):
-            rows = [(one.subject, one.key, one.here, one.there) for one in self.findings if one.differs is differs]
-            if rows:
-                parts.append(f"{title}:\n{_table([('about', 'what', 'here', 'there'), *rows])}")
+        if rows := [(one.subject, one.key, one.here, one.there) for one in self.findings if one.differs]:
+            parts.append(f"Different there:\n{_table([('about', 'what', 'here', 'there'), *rows])}")
+        raised: dict[str, list[str]] = {}
+        for one in self.findings:
+            if not one.differs:
+                raised.setdefault(one.subject, []).append(one.key)
+        if raised:
+            rows = [(name, ", ".join(keys)) for name, keys in raised.items()]
+            parts.append(f"The same there, and not yet from the maker here:\n{_table(rows)}")
         return "\n\n".join(parts)
 
 
