@@ -187,10 +187,8 @@ def _licence(data: Mapping[str, Any]) -> Iterator[Finding]:
         if theirs is None:
             yield Finding("note", "base_model", f"{base} is not in the catalogue: check its licence yourself.")
             continue
-        try:
-            terms = licences.get(theirs)
-        except LabError:
-            yield Finding("note", "base_model", f"the course has not read the licence {theirs!r} of {base}.")
+        if (terms := _terms(theirs)) is None:
+            yield _unread("base_model", theirs, base)
             continue
         yield from _against(base, terms, str(data.get("license_name") or own), str(data.get("model_name") or ""))
 
@@ -217,10 +215,8 @@ def _data_licences(data: Mapping[str, Any], known: Mapping[str, str]) -> Iterato
         if licence is None:
             yield Finding("note", "datasets", f"under which licence is {name}? Pass data_licences={{{name!r}: ...}}.")
             continue
-        try:
-            terms = licences.get(licence)
-        except LabError:
-            yield Finding("note", "datasets", f"the course has not read the licence {licence!r} of {name}.")
+        if (terms := _terms(licence)) is None:
+            yield _unread("datasets", licence, name)
             continue
         if terms.uses["commercial_product"].value == "no" and _allows_selling(data.get("license")):
             said = f"{name} is under {terms.title}, which forbids selling, and the card's licence allows it"
@@ -230,10 +226,20 @@ def _data_licences(data: Mapping[str, Any], known: Mapping[str, str]) -> Iterato
 
 
 def _allows_selling(licence: Any) -> bool:
+    terms = _terms(str(licence))
+    return terms is not None and terms.uses["commercial_product"].value != "no"
+
+
+def _terms(licence: str) -> licences.Licence | None:
+    """What the course has read of a licence; None where it has read nothing."""
     try:
-        return licences.get(str(licence)).uses["commercial_product"].value != "no"
+        return licences.get(licence)
     except LabError:
-        return False
+        return None
+
+
+def _unread(where: str, licence: str, of: str) -> Finding:
+    return Finding("note", where, f"the course has not read the licence {licence!r} of {of}.")
 
 
 def _sections(text: str, data: Mapping[str, Any]) -> Iterator[Finding]:
