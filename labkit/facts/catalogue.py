@@ -1,5 +1,5 @@
-"""The models that the course speaks of: one TOML file each in `assets/catalogue`, each fact with a source and a date.
-Statements about several of them, about vendors and benchmarks are in `assets/facts.toml`.
+"""The models that the course speaks of: one TOML file each in `assets/catalogue`, each fact with its source, its day
+and its grade. `assets/facts.toml` has what concerns several models, vendors or benchmarks.
 
 Knows what was published, where and when it was read, and how sure that source is (`sourced`). Knows nothing of the
 Hub's state today, of weights (`world.weights`) or of bytes (`memory`). A file is read when it is first asked for.

@@ -1,7 +1,8 @@
-"""What licences of models allow, and how open well-known models are: facts with a source and a date.
+"""What licences of models allow, and how open well-known models are: facts with a source, a day and a grade.
 
-Knows what was read in the texts of licences (`assets/licences`, one TOML file each) and about the parts of a release
-(`assets/openness.toml`). Knows nothing of your case, your country's law, or a page's state today: teaching material.
+Knows what the texts of licences say (`assets/licences`, one TOML file each), and which parts of a release were
+published (`assets/openness.toml`). Knows nothing of your case, your country's law, or what a page says today: this is
+teaching material.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def _kept_bytes(layer: Layer, tokens: int, window: int | None, bits: float) -> f
 def activation_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", all_logits: bool = True) -> int:
     """An upper estimate of the working memory while the model reads `batch` prompts of `tokens` tokens.
 
-    Layers run one after the other and inference keeps nothing for later: the busiest moment counts. It is one of two:
+    Layers run one after the other and inference keeps nothing for later, so only the busiest moment counts, one of two:
 
     - inside a layer: the residual stream, its copy, the normed input and an output (4 x hidden), ids, positions and
       their tables, and either queries, keys and values with rotated copies or, mostly, the gate, the activated gate and
