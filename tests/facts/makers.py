@@ -8,6 +8,7 @@ from __future__ import annotations
 HUB, GITHUB, ARXIV = "https://huggingface.co/", "https://github.com/", "https://arxiv.org/abs/"
 _META = (
     GITHUB + "meta-llama/",
+    GITHUB + "facebookresearch/",
     HUB + "meta-llama/",
     "https://www.llama.com/",
     ARXIV + "2307.09288",
