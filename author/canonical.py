@@ -51,7 +51,6 @@ _BACKSPACE = re.compile(r"[^\n]\x08")
 def canonical(notebook: NotebookNode, places: Mapping[str, str] | None = None) -> NotebookNode:
     """A copy of `notebook` in the stored form. `places` are folders of this run and the words that stand for them."""
     fresh = nbformat.from_dict(json.loads(json.dumps(notebook)))
-    fresh.metadata = nbformat.from_dict({**_METADATA, "labkit": {"sources": digest(notebook)}})
     fresh.nbformat, fresh.nbformat_minor = 4, 5
     count = 0
     for number, cell in enumerate(fresh.cells):
@@ -63,7 +62,14 @@ def canonical(notebook: NotebookNode, places: Mapping[str, str] | None = None) -
             count += ran
             cell.execution_count = count if ran else None
             cell.outputs = canonical_outputs(cell.outputs, places, cell.execution_count)
+    stamp(fresh)
     return fresh
+
+
+def stamp(notebook: NotebookNode) -> None:
+    """Write into a notebook in stored form which code its outputs belong to, and that they belong together."""
+    own = {"sources": digest(notebook), "outputs": digest_of_outputs(notebook)}
+    notebook.metadata = nbformat.from_dict({**_METADATA, "labkit": own})
 
 
 def canonical_outputs(
@@ -96,21 +102,29 @@ def digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
 
+def digest_of_outputs(notebook: NotebookNode) -> str:
+    """Sixteen digits that change when any output does: that of another run too, which a merge may have brought in."""
+    outputs = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def keep_what_did_not_change(fresh: NotebookNode, old: NotebookNode) -> None:
-    """Put the old outputs back where the new ones say the same, or, with unchanged sources, where they may differ.
+    """Put the old outputs back where the new ones say the same, so that the outputs are those of one run.
 
     The same means equal after the sanitizer, pictures included. Cells that are tagged as not compared (timings, memory)
-    keep their old output as long as no code of the notebook changed.
+    keep their old output only as long as no code and no compared output of the notebook changed: timings of two runs
+    beside each other would contradict each other.
     """
     before = {cell.get("id"): cell for cell in old.cells if cell.cell_type == "code" and cell.execution_count}
+    cells = [(cell, before[cell.id]) for cell in fresh.cells if cell.cell_type == "code" and cell.get("id") in before]
+    same = [_sanitized(kept.outputs) == _sanitized(cell.outputs) for cell, kept in cells]
+    free = [IGNORED in cell.metadata.get("tags", []) for cell, _ in cells]
     unchanged = old.metadata.get("labkit", {}).get("sources") == digest(fresh)
-    for cell in fresh.cells:
-        kept = before.get(cell.get("id"))
-        if kept is None or cell.cell_type != "code":
-            continue
-        machine_dependent = unchanged and IGNORED in cell.metadata.get("tags", [])
-        if machine_dependent or _sanitized(kept.outputs) == _sanitized(cell.outputs):
+    unchanged = unchanged and all(equal or may for equal, may in zip(same, free, strict=True))
+    for (cell, kept), equal in zip(cells, same, strict=True):
+        if equal or unchanged:
             cell.outputs = canonical_outputs(kept.outputs, count=cell.execution_count)
+    stamp(fresh)
 
 
 def text_of(notebook: NotebookNode) -> str:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from labkit.base import assets, cache
+from labkit.base import assets, cache, pip
 from labkit.base.errors import LabError
 
 VARIABLE = "LABKIT_COLAB_PYTHON"
@@ -143,8 +143,5 @@ def _stamp() -> dict:
 def _run(command: list[str]) -> None:
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_REQUIRE_VIRTUALENV": "0"}
     environment.pop("PYTHONPATH", None)
-    run = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace")
-    if run.returncode:
-        said = [line for line in run.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
-        last = said[-1].strip() if said else "no reason given"
-        raise LabError(f"The environment with Colab's versions could not be made or changed ({last[:200]}): try again.")
+    failed = "The environment with Colab's versions could not be made or changed"
+    pip.run(command, failed=failed, cure="try again", show=True, environment=environment)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
-from labkit.front import lesson_list as listing
+from labkit.front import lesson_list
 
 # Which tests a run takes, by their marks.
 FAST = "not slow and not browser and not network and not weekly"
@@ -39,7 +39,7 @@ def run(argv: list[str]) -> int:
     _require_packages("nbclient", "ipykernel")
     from author import executor
 
-    files = listing.find(options.lesson)
+    files = lesson_list.find(options.lesson)
     _ensure_model()
     reports, status = [], 0
     for file in files:
@@ -77,13 +77,13 @@ def lint(argv: list[str]) -> int:
         "--fix", action="store_true", help="first write badges and set-up cells; of all lessons, README's links, too"
     )
     options = parser.parse_args(argv)
-    _require_packages("nbclient", "ipykernel")
+    _require_packages("nbformat", "markdown_it")
     from author import lesson_linter
 
     if options.fix and not options.lesson and _point_readme():
         print("README.md: links to Colab and Binder written")
     count = 0
-    for file in listing.find(options.lesson):
+    for file in lesson_list.find(options.lesson):
         if options.fix and lesson_linter.fix(file):
             print(f"{file.name}: badges and set-up cell written")
         for problem in lesson_linter.lint(file):
@@ -169,7 +169,7 @@ def _notebook_options(lax: bool) -> list[str]:
 
 def _targets(root: Path, numbers: list[str], *, fast: bool) -> list[str]:
     """What pytest is to collect: files, or single items of notebooks."""
-    files = [file.relative_to(root).as_posix() for file in listing.find(numbers, root / "notebooks")]
+    files = [file.relative_to(root).as_posix() for file in lesson_list.find(numbers, root / "notebooks")]
     if numbers:
         return [*(["tests/lessons/exercises"] if (root / "tests" / "lessons" / "exercises").is_dir() else []), *files]
     if fast:
@@ -186,10 +186,12 @@ def _require_packages(*names: str) -> None:
 
 
 def _ensure_model() -> None:
-    """Kernels run without network, so the model has to be there before."""
+    """Kernels run without network, so the models have to be there before."""
+    from labkit.facts import catalogue
     from labkit.world import weights
 
-    weights.ensure()
+    for name in (catalogue.DEFAULT, catalogue.EMBEDDER):
+        weights.ensure(name)
 
 
 def _ensure_torchao(*, skip: bool) -> None:
@@ -198,7 +200,7 @@ def _ensure_torchao(*, skip: bool) -> None:
 
     if not skip:
         with contextlib.suppress(LabError):
-            methods.fetch_torchao(quiet=True)
+            methods.fetch_torchao()
 
 
 def _ensure_colab(*, required: bool) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from author.canonical import IGNORED, canonical, digest, text_of
+from author.canonical import IGNORED, canonical, digest, digest_of_outputs, text_of
 from author.form_rules import Found
 from author.parsed import Lesson
 
@@ -22,8 +22,6 @@ _HOT = re.compile(r"<(?:img|script|iframe|link)\b[^>]*(?:src|href)=[\"']?https?:
 
 def pictures(lesson: Lesson) -> Found:
     for cell in lesson.prose():
-        if cell.index == 1:
-            continue  # the badges
         for alt, path in cell.images():
             if not alt.strip():
                 yield cell, f"the picture {path} has no alt text: say what it shows, in the brackets."
@@ -55,12 +53,17 @@ def ran(lesson: Lesson) -> Found:
     stored = lesson.notebook.metadata.get("labkit", {}).get("sources")
     if stored != digest(lesson.notebook):
         yield None, "the outputs belong to other code than this: `labkit run` stores them anew."
+    elif lesson.notebook.metadata["labkit"].get("outputs") != digest_of_outputs(lesson.notebook):
+        yield None, "the outputs are not those of one run: `labkit run --fresh` stores all of them anew."
 
 
 def stored(lesson: Lesson) -> Found:
     if "widgets" in lesson.notebook.metadata:
         yield None, "the file holds widget state (metadata.widgets): `labkit run` stores it without."
-    elif text_of(canonical(lesson.notebook)) != lesson.text:
+        return
+    as_stored = canonical(lesson.notebook)
+    as_stored.metadata["labkit"] = lesson.notebook.metadata.get("labkit", {})  # whether that is right, `ran` says
+    if text_of(as_stored) != lesson.text:
         yield None, "the file is not in canonical form (another program wrote it): `labkit run` stores it so."
 
 

@@ -22,14 +22,14 @@ A lesson is `notebooks/NN_topic.ipynb`, in this order (a heading is a line of a 
 
 Other `##` headings are not used; `###` is free. A code cell has at most 15 lines; never three code cells in a row.
 
-Exercises: `q = labkit.exercises.lesson("05")`, and 3 to 5 different `q.name.check(...)`, among them a quiz, a coded
-exercise and an open question.
+Exercises: 3 to 5 different `q.name.check(...)`, among them a coded exercise and an open question, and the quiz, which
+is shown by `q.quiz` at the end of a cell. The set-up cell makes `q` and `____`: after a restart it is enough for most.
 
 A widget (a call into `labkit.widgets`) has in its `##` section the plain function it wraps, in another code cell, and a
-picture: `![alt text](../assets/figures/name.png)`. No picture is without alt text. Nothing is loaded from the web but
-the badges; links to files lead somewhere.
+picture: `![alt text](../assets/figures/name.png)`. No picture is without alt text. Nothing is loaded from the web, and
+links to files lead somewhere. Drawings are made by `python -m author.figures`.
 
-Outputs: every code cell was run, in order, by `labkit run`, and raised nothing unless tagged `raises-exception`. Cells
+Outputs: every code cell was run, in order, by `labkit run`, all in one run, and raised nothing unless tagged so. Cells
 whose output depends on the machine (timings, memory, sampled text) are tagged `nbval-ignore-output`. No widget state,
 no folder of somebody's machine, no token; less than 1.5 MB in all.
 
@@ -113,7 +113,7 @@ def fix(file: Path) -> bool:
         cells.insert(min(need, first), nbformat.v4.new_code_cell(template.setup_cell(number), id="setup"))
     if belonged:
         # The generated cells differ only in where Colab finds the course: the outputs still belong to the code.
-        notebook.metadata["labkit"] = {"sources": digest(notebook)}
+        notebook.metadata["labkit"]["sources"] = digest(notebook)
     if changed := text_of(notebook) != before:
         with cache.replacing(file) as part:
             part.write_bytes(text_of(notebook).encode())

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from nbformat import NotebookNode
 
 from labkit.front.lesson_list import LESSON_FILE
 
-_HEADING = re.compile(r"^(#{1,6}) +(.+?)\s*$", re.MULTILINE)
-_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_INLINE_CODE = re.compile(r"`[^`\n]+`")
-_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
-_LINK = re.compile(r"(?<!!)\[(?:[^\[\]]|!?\[[^\]]*\](?:\([^)]*\))?)*\]\(([^)\s]+)[^)]*\)")
+_MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 @dataclass
@@ -41,27 +40,40 @@ class Cell:
         return f"cell {self.index + 1} ({first[:40]})"
 
     @functools.cached_property
+    def blocks(self) -> list[Token]:
+        """The blocks of a text cell, as markdown-it reads them; none of a code cell."""
+        return _MARKDOWN.parse(self.source) if self.kind == "markdown" else []
+
+    @functools.cached_property
     def text(self) -> str:
         """The markdown without code blocks."""
-        return _FENCE.sub("", self.source)
+        lines = self.source.splitlines()
+        for fence in (block for block in self.blocks if block.type == "fence"):
+            lines[slice(*fence.map)] = [""] * (fence.map[1] - fence.map[0])
+        return "\n".join(lines)
 
     def headings(self) -> list[tuple[int, str]]:
         """(level, text) of its headings."""
-        return [(len(marks), text) for marks, text in _HEADING.findall(self.text)] if self.kind == "markdown" else []
+        pairs = itertools.pairwise(self.blocks)
+        return [(int(opened.tag[1]), text.content) for opened, text in pairs if opened.type == "heading_open"]
 
     def words(self) -> int:
         """Words to read: without tables, code blocks, and the addresses of links."""
-        lines = [line for line in self.text.splitlines() if not line.lstrip().startswith("|")]
-        plain = re.sub(r"\]\([^)]*\)", "]", "\n".join(lines))
+        pairs = itertools.pairwise(self.blocks)
+        read = [text.children for before, text in pairs if text.children and before.type not in ("th_open", "td_open")]
+        plain = " ".join(part.content for parts in read for part in parts)
         return len(re.findall(r"[^\W_]+(?:['\u2019.,-][^\W_]+)*", plain))
 
     def images(self) -> list[tuple[str, str]]:
         """(alt text, path) of the pictures of a text cell."""
-        return _IMAGE.findall(_INLINE_CODE.sub("", self.text)) if self.kind == "markdown" else []
+        return [(part.content, str(part.attrs["src"])) for part in self._parts("image")]
 
     def links(self) -> list[str]:
         """Where the links of a text cell lead."""
-        return _LINK.findall(_INLINE_CODE.sub("", self.text)) if self.kind == "markdown" else []
+        return [str(part.attrs["href"]) for part in self._parts("link_open")]
+
+    def _parts(self, kind: str) -> list[Token]:
+        return [part for block in self.blocks for part in block.children or () if part.type == kind]
 
     @functools.cached_property
     def tree(self) -> ast.Module | None:

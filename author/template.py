@@ -1,7 +1,8 @@
 """The two cells that are the same in every lesson, the badges and the set-up cell, and the README's links to lessons.
 
-All come from the project's name, repository and branch in `pyproject.toml`, so that a fork changes one line and runs
-`labkit lint --fix`. Knows nothing of what a lesson teaches.
+All come from the project's name and version, its repository and the release that learners get, in `pyproject.toml`, so
+that a fork changes a line or two and runs `labkit lint --fix`. Notebook and package always come from one release: what
+changes later in the repository reaches no class in the middle of its course. Knows nothing of what a lesson teaches.
 """
 
 from __future__ import annotations
@@ -21,22 +22,28 @@ _HOSTED = re.compile(r"https://(?:colab\.research\.google\.com|mybinder\.org)/\S
 
 @dataclass(frozen=True)
 class Source:
-    """Where the course is published: the name that pip knows, OWNER/NAME on GitHub, and the branch learners get."""
+    """Where the course is published: the name that pip knows, OWNER/NAME on GitHub, and the release that learners get.
+
+    A release is a tag; a branch or a commit will do, too.
+    """
 
     distribution: str
     repository: str
-    branch: str
+    release: str
 
 
 def source() -> Source:
-    """The settings `project.name` and `[tool.labkit]` of `pyproject.toml`. LabError outside a checkout."""
+    """From `[project]` and `[tool.labkit]` of `pyproject.toml`: the release is `v` and the version, unless it is named.
+
+    LabError outside a checkout.
+    """
     root = assets.checkout()
     if root is None:
         raise LabError("Lessons are written in a checkout of the course: clone its repository and run this there.")
     with (root / "pyproject.toml").open("rb") as file:
         settings = tomllib.load(file)
-    own = settings["tool"]["labkit"]
-    return Source(settings["project"]["name"], own["repository"], own["branch"])
+    project, own = settings["project"], settings["tool"]["labkit"]
+    return Source(project["name"], own["repository"], own.get("release", f"v{project['version']}"))
 
 
 def number_of(file: Path | str) -> str:
@@ -55,16 +62,16 @@ def badges(file: Path | str, where: Source | None = None) -> str:
     """The markdown of the badges cell of a lesson file such as `05_running_locally.ipynb`."""
     colab, binder = addresses(file, where)
     return (
-        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})\n"
-        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})"
+        f"[![Open in Colab](../assets/figures/open-in-colab.svg)]({colab})\n"
+        f"[![Open in Binder](../assets/figures/open-in-binder.svg)]({binder})"
     )
 
 
 def addresses(file: Path | str, where: Source | None = None) -> tuple[str, str]:
     """Where a lesson file opens on Colab and on Binder."""
     where, name = where or source(), Path(file).name
-    colab = f"https://colab.research.google.com/github/{where.repository}/blob/{where.branch}/notebooks/{name}"
-    binder = f"https://mybinder.org/v2/gh/{where.repository}/{where.branch}?urlpath=lab%2Ftree%2Fnotebooks%2F{name}"
+    colab = f"https://colab.research.google.com/github/{where.repository}/blob/{where.release}/notebooks/{name}"
+    binder = f"https://mybinder.org/v2/gh/{where.repository}/{where.release}?urlpath=lab%2Ftree%2Fnotebooks%2F{name}"
     return colab, binder
 
 
@@ -82,12 +89,14 @@ def pointed(text: str, where: Source | None = None) -> str:
 def setup_cell(lesson: str, where: Source | None = None) -> str:
     """The code of the set-up cell of lesson "05".
 
-    On Colab it installs the course first; everywhere else the course is there, and nothing is installed unasked.
+    On Colab it installs the course first; everywhere else the course is there, and nothing is installed unasked. It
+    makes all that an exercise needs besides what its lesson has taught: `q` and the blank `____`.
     """
     where = where or source()
-    package = f"{where.distribution} @ git+https://github.com/{where.repository}@{where.branch}"
+    package = f"{where.distribution} @ git+https://github.com/{where.repository}@{where.release}"
     return (
-        "# Set-up: the same cell in every lesson. On Colab it installs the course first.\n"
+        "# Set-up: the same cell in every lesson. On Colab it installs the course first, in the version after the @:\n"
+        "# a teacher may write another tag or commit there.\n"
         "import importlib.util\n"
         "import sys\n"
         "\n"
@@ -95,6 +104,8 @@ def setup_cell(lesson: str, where: Source | None = None) -> str:
         f'    %pip install --quiet "{package}"\n'
         "\n"
         "import labkit\n"
+        "from labkit import ____\n"
         "\n"
-        f'lab = labkit.start("{lesson}")'
+        f'lab = labkit.start("{lesson}")\n'
+        f'q = labkit.exercises.lesson("{lesson}")'
     )

@@ -36,10 +36,10 @@ def at(folder: Path | str | None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def _real_places() -> list[Path]:
     from labkit.base import cache
-    from labkit.world import weights as models
+    from labkit.world import weights
 
     with at(REAL_CACHE):
-        if models.status() != "ready":
+        if weights.status() != "ready":
             pytest.skip("the course model is not in the cache yet: run `python lab.py setup` once")
         return [cache.subfolder(name) for name in _SHARED]
 
@@ -113,9 +113,9 @@ def _other_weights(model: Any) -> list[str]:
     import torch
     from safetensors import safe_open
 
-    from labkit.world import weights as models
+    from labkit.world import weights
 
-    with safe_open(models.ensure(quiet=True) / "model.safetensors", "pt") as file:
+    with safe_open(weights.ensure(quiet=True) / "model.safetensors", "pt") as file:
         return [name for name, one in model.named_parameters() if not torch.equal(one.detach(), file.get_tensor(name))]
 
 

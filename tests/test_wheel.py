@@ -20,11 +20,11 @@ import sys
 from pathlib import Path
 import labkit
 from labkit import assets
-from labkit.front import commands as work
+from labkit.front import commands
 from author.executor import execute
 assert assets.checkout() is None, "the checkout was used, not the wheel"
 assert str(Path(labkit.__file__)).startswith(sys.argv[1]), labkit.__file__
-assert work.copy_lessons(Path("work")) == []
+assert commands.copy_lessons(Path("work")) == []
 report = execute(Path("work/00_start_here.ipynb"))
 print([cell.failure for cell in report.cells if cell.failure], len(report.cells), Path("assets/figures").is_dir())
 """

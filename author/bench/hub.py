@@ -25,18 +25,18 @@ _SEARCHES = {
 
 def run(quick: bool) -> Section:
     """MB/s of the course model's weights through the Hub and through Starlette's own FileResponse; ms a search."""
-    from labkit.world import weights as models
+    from labkit.world import weights
     from labkit.world.hub.service import TOKEN, local_hub
 
-    weights = models.ensure(quiet=True) / "model.safetensors"
+    file = weights.ensure(quiet=True) / "model.safetensors"
     hub = local_hub()
     path = "/HuggingFaceTB/SmolLM2-135M-Instruct/resolve/main/model.safetensors"
-    plain, many = _start(_PLAIN, str(weights)), _start(_MANY, str(_REPOSITORIES))
+    plain, many = _start(_PLAIN, str(file)), _start(_MANY, str(_REPOSITORIES))
     try:
         pairs = 3 if quick else 10
         ways = [
-            lambda: _mb_per_s(hub.url, path, weights.stat().st_size, TOKEN),
-            lambda: _mb_per_s(plain[1], "/", weights.stat().st_size),
+            lambda: _mb_per_s(hub.url, path, file.stat().st_size, TOKEN),
+            lambda: _mb_per_s(plain[1], "/", file.stat().st_size),
         ]
         for way in ways:
             way()  # the first reading fills the system's file cache
@@ -52,7 +52,7 @@ def run(quick: bool) -> Section:
             process.kill()
             process.wait()
     protocol = (
-        f"{weights.stat().st_size / 1e6:.0f} MB, {pairs} pairs, each server in a process of its own, read to nowhere; "
+        f"{file.stat().st_size / 1e6:.0f} MB, {pairs} pairs, each server in a process of its own, read to nowhere; "
         f"{pairs * 5} searches of each kind over {_REPOSITORIES} repositories; a connection each; medians"
     )
     return Section("hub", protocol, rows, [ratio("large file, Hub to plain server", ours, theirs, "0.8")])
@@ -78,18 +78,18 @@ _MANY = """
 import socket, sys, tempfile
 from dataclasses import replace
 from pathlib import Path
-from labkit.world.hub import service as hub, api as hub_api, repos as hub_repos, scratch as hub_scratch
+from labkit.world.hub import api, repos, scratch, service
 
-found = [repo for repo in hub_repos.repositories().values() if repo.kind == "model"]
-repos = {}
+found = [repo for repo in repos.repositories().values() if repo.kind == "model"]
+made = {}
 for number in range(int(sys.argv[1])):
     repo = replace(found[number % len(found)], id=f"made-for-measuring/model-{number}")
-    repos[repo.key] = repo
+    made[repo.key] = repo
 listener = socket.create_server(("127.0.0.1", 0))
 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 print(listener.getsockname()[1], flush=True)
 with tempfile.TemporaryDirectory() as place:
-    hub.server(hub_api.application(repos, hub_scratch.Scratch(Path(place)))).run(sockets=[listener])
+    service.server(api.application(made, scratch.Scratch(Path(place)))).run(sockets=[listener])
 """
 
 

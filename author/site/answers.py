@@ -18,7 +18,7 @@ def page(lessons: list[str]) -> str:
 def _entry(name: str, exercise: Exercise) -> str:
     """As learners would see it: what is asked, each hint, the solution. Fenced, so that no sign in it is markup."""
     said = [] if isinstance(exercise, Coded) else [repr(exercise)]
-    said += [repr(exercise.hint(which)) for which in range(1, len(exercise.hints) + 1)]
-    said.append(repr(exercise.solution()))
+    said += [exercise.hint_text(which) for which in range(1, len(exercise.hints) + 1)]
+    said.append(exercise.solution_text())
     shown = "\n\n".join(f"`````text\n{text}\n`````" for text in said)
     return f"### {exercise.number} {exercise.title}\n\n`q.{name}`\n\n{shown}"

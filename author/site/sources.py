@@ -16,7 +16,7 @@ import labkit
 from author.parsed import Lesson
 from author.site import answers, live
 from labkit.base import assets
-from labkit.front import lesson_list as listing
+from labkit.front import lesson_list
 
 # What a widget leaves where it cannot live (labkit.lessons.widgets.base.View).
 _WIDGET = re.compile(r"<(?P<name>[^<>:]+): run this cell to use it>")
@@ -32,7 +32,7 @@ def gather(folder: Path, *, teacher: bool = False) -> None:
     for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copyfile(root / name, folder / name)
     alive: set[str] = set()
-    files = listing.find([])
+    files = lesson_list.find([])
     (folder / "notebooks").mkdir()
     for file in files:
         page, used = lesson_page(json.loads(file.read_text(encoding="utf-8")))
@@ -52,7 +52,7 @@ def gather(folder: Path, *, teacher: bool = False) -> None:
 def lesson_page(notebook: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """A lesson as its page shows it, and the names of the widgets that are alive on it.
 
-    Badges become words, since their pictures would come from the web; widgets become what the page can do of them.
+    Badges become words, as links on a page are; widgets become what the page can do of them.
     """
     alive = set()
     for cell in notebook["cells"]:
@@ -98,7 +98,7 @@ def _needs(lesson: Lesson) -> dict[str, str]:
 
 
 def _contents(files: list[Path]) -> str:
-    found = {lesson.file: lesson for lesson in listing.lessons()}
+    found = {lesson.file: lesson for lesson in lesson_list.lessons()}
     return "\n".join(f"{file.name[:2]} {found[file.name].title} <notebooks/{file.stem}>" for file in files)
 
 

@@ -9,12 +9,19 @@ import contextlib
 import errno
 import hashlib
 import os
+import platform
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.base.errors import LabError
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_A_DAY = 86_400  # seconds
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def root() -> Path:
@@ -27,6 +34,9 @@ def root() -> Path:
     folder = Path(os.environ.get("LABKIT_CACHE") or platformdirs.user_cache_dir("open-models-lab", appauthor=False))
     try:
         folder = folder.expanduser()
+        if not folder.is_absolute():
+            folder = folder.absolute()
+            os.environ["LABKIT_CACHE"] = str(folder)  # what we start runs in other folders
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable")
@@ -36,6 +46,11 @@ def root() -> Path:
             f"The course cache {folder} cannot be written ({reason}): set LABKIT_CACHE to a folder that can."
         ) from None
     return folder
+
+
+def host() -> str:
+    """This machine or container, for names of files that hold a process's number: elsewhere it is another process."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", platform.node()) or "here"
 
 
 def subfolder(*parts: str) -> Path:
@@ -70,7 +85,7 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
-    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", suffix=".part", dir=target.parent))
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.{host()}.{os.getpid()}.", suffix=".part", dir=target.parent))
     inner = part / target.name
     try:
         yield inner
@@ -83,13 +98,35 @@ def replacing(target: Path) -> Iterator[Path]:
             raise LabError(
                 f"{target} is in use: close other notebooks and programs that read it, then try again."
             ) from None
-        if problem.errno == errno.ENOSPC:
+        if problem.errno in _FULL:
+            full = "The disk is full" if problem.errno == errno.ENOSPC else "Your share of the disk (quota) is used up"
             raise LabError(
-                f"The disk is full: make room on the disk of {target.parent}, then run the same command again."
+                f"{full}: make room on the disk of {target.parent}, then run the same command again."
             ) from None
         raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(file: Path, seconds: float = -1) -> Iterator[None]:
+    """Alone with `file`, a lock of this account's, for as long as the block takes; -1 waits for ever for it.
+
+    TimeoutError when another process still has it after `seconds`. Where the file system has no locks (NFS without
+    its lock service), the block runs without: what is written is replaced in one step anyway.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(file, mode=0o600)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock.acquire(timeout=seconds))
+        except (OSError, NotImplementedError) as problem:
+            if not isinstance(problem, NotImplementedError) and problem.errno not in _NO_LOCKS:
+                raise
+        with contextlib.suppress(OSError):
+            file.chmod(0o600)  # an older labkit may have made it
+        yield
 
 
 def write_atomically(target: Path, text: str, *, mode: int | None = None) -> None:
@@ -101,10 +138,14 @@ def write_atomically(target: Path, text: str, *, mode: int | None = None) -> Non
 
 
 def sweep(folder: Path) -> None:
-    """Remove the `.part` folders of writers that are gone."""
+    """Remove the `.part` folders of writers that are gone; another machine's, which cannot be asked, after a day."""
     import psutil
 
     for part in folder.glob(".*.part"):
-        pid = part.name.removesuffix(".part").rsplit(".", 2)[-2]
-        if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+        *_, place, pid, _ = ["", *part.name.removesuffix(".part").split(".")]
+        if place == host():
+            gone = not (pid.isdigit() and psutil.pid_exists(int(pid)))
+        else:
+            gone = time.time() - part.stat().st_mtime > _A_DAY
+        if gone:
             shutil.rmtree(part, ignore_errors=True)

@@ -32,7 +32,7 @@ def avoid_cudnn_attention() -> None:
     """Before training: attention is computed by torch's other kernels, with the same result.
 
     On H100 and H200, cuDNN's gives gradients that are no numbers when a text is padded to 64 tokens, or to 192, 320 and
-    so on (torch 2.11 to 2.13; met on an H200 in lesson 08, 2026-11-26). Without a GPU this changes nothing.
+    so on (torch 2.11 to 2.13; met on an H200 in lesson 09, 2026-11-26). Without a GPU this changes nothing.
     https://github.com/pytorch/pytorch/issues/196678
     """
     import torch

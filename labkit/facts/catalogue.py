@@ -1,5 +1,6 @@
 """The models that the course speaks of: one TOML file each in `assets/catalogue`, each fact with its source, its day
-and its grade. `assets/facts.toml` has what concerns several models, vendors or benchmarks.
+and its grade. Models that write are listed; one that turns texts into vectors lies in `embedding/`, and is found by its
+name. `assets/facts.toml` has what concerns several models, vendors or benchmarks.
 
 Knows what was published, where and when it was read, and how sure that source is (`sourced`). Knows nothing of the
 Hub's state today, of weights (`world.weights`) or of bytes (`memory`). A file is read when it is first asked for.
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas
 
 DEFAULT = "smollm2-135m-instruct"
+EMBEDDER = "all-minilm-l6-v2"
 
 _SHAPE = {field.name: field.default is MISSING for field in fields(memory.Shape)}
 _REQUIRED = (
@@ -128,10 +130,10 @@ def get(name: str) -> Entry:
     Raises LabError with the nearest names when there is none.
     """
     wanted = name.strip().lower()
-    if wanted in _files():
+    if wanted in _files() or wanted in _embedders():
         return _entry(wanted)
     if "/" in wanted:
-        for entry in all():
+        for entry in (*all(), *map(_entry, _embedders())):
             if entry.repo_id.lower() == wanted:
                 return entry
     known = (
@@ -145,7 +147,7 @@ def get(name: str) -> Entry:
 
 
 def all() -> list[Entry]:
-    """Every model, in the order of `names()`."""
+    """Every model that writes, in the order of `names()`."""
     return [_entry(name) for name in names()]
 
 
@@ -155,8 +157,13 @@ def _files() -> dict[str, Path]:
 
 
 @functools.cache
+def _embedders() -> dict[str, Path]:
+    return {file.stem: file for file in assets.path("catalogue", "embedding").glob("*.toml")}
+
+
+@functools.cache
 def _entry(name: str) -> Entry:
-    return load(_files()[name])
+    return load((_files() | _embedders())[name])
 
 
 @functools.cache
@@ -222,7 +229,7 @@ def _facts_file() -> dict[str, Any]:
 def load(file: Path) -> Entry:
     """The entry in one file of the catalogue. LabError with the file and the key when it is not as its README asks."""
     tables, where = sourced.read(file), f"The catalogue file {file.name}"
-    required = _REQUIRED if "config" in tables else (*_REQUIRED, *_OF_SHAPE)
+    required = _REQUIRED if {"config", "dimensions"} & tables.keys() else (*_REQUIRED, *_OF_SHAPE)
     sourced.check_keys(where, tables, required, tables)
     title = sourced.text(where, tables, "title")
     facts = {key: sourced.fact(f"{where}: the fact {key!r}", table) for key, table in tables.items() if key != "title"}

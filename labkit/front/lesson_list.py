@@ -79,7 +79,8 @@ def show(argv: list[str]) -> int:
     for lesson in found:
         minutes = f"{lesson.minutes} min" if lesson.minutes else ""
         count = done.get(lesson.number, {"tried": 0})
-        tried = f"  ({count['correct']} of {count['exercises']} exercises correct)" if count["tried"] else ""
+        finished = count["tried"] and count["correct"] + count["written"]
+        tried = f"  ({finished} of {count['exercises']} exercises done)" if count["tried"] else ""
         print(f"{lesson.number}  {minutes:>7}  {lesson.title}{tried}")
     print("`python lab.py` opens them; `python lab.py lab 05` opens one.")
     return 0

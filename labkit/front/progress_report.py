@@ -16,13 +16,14 @@ from labkit.lessons import course, exercises, progress
 
 
 def summary() -> dict[str, dict[str, int]]:
-    """For each lesson how many exercises there are, were tried, and are correct."""
+    """For each lesson how many exercises there are, were tried, are correct, and are open answers, written."""
     items = progress.load()["items"]
     found = {}
     for lesson in course.LESSONS:
         numbers = [exercise.number for _, exercise in exercises.lesson(lesson)]
         statuses = [items[item]["status"] for item in numbers if item in items]
-        found[lesson] = {"exercises": len(numbers), "tried": len(statuses), "correct": statuses.count("correct")}
+        found[lesson] = {"exercises": len(numbers), "tried": len(statuses)}
+        found[lesson] |= {status: statuses.count(status) for status in ("correct", "written")}
     return found
 
 
@@ -49,19 +50,24 @@ def show(argv: list[str]) -> int:
         print(f"{options.csv} has {count} exercises.")
     else:
         for lesson, count in summary().items():
-            bar = "#" * count["correct"] + "." * (count["exercises"] - count["correct"])
-            print(f"lesson {lesson}  {bar}  {count['correct']} of {count['exercises']} correct, {count['tried']} tried")
+            done = count["correct"] + count["written"]
+            bar = "#" * done + "." * (count["exercises"] - done)
+            written = f"{count['written']} written, " if count["written"] else ""
+            said = f"{count['correct']} of {count['exercises']} correct, {written}{count['tried']} tried"
+            print(f"lesson {lesson}  {bar}  {said}")
     return 0
 
 
 def _export(target: Path, name: str) -> int:
     items = progress.load()["items"]
     try:
-        with target.open("w", newline="", encoding="utf-8") as stream:
+        # The mark at the beginning tells spreadsheets that this is UTF-8: without it they garble names.
+        with target.open("w", newline="", encoding="utf-8-sig") as stream:
             writer = csv.writer(stream)
             writer.writerow(["name", "exercise", "status", "attempts", "last"])
             for item, known in sorted(items.items()):
-                writer.writerow([_as_text(name), item, known["status"], known["attempts"], known["last"]])
+                exercise = "lesson {} exercise {}".format(*item.split("."))  # "05.1" would become a number or a date
+                writer.writerow([_as_text(name), exercise, known["status"], known["attempts"], known["last"]])
     except OSError as problem:
         raise LabError(f"{target} cannot be written ({problem.strerror}): choose another place.") from None
     return len(items)
@@ -69,4 +75,5 @@ def _export(target: Path, name: str) -> int:
 
 def _as_text(name: str) -> str:
     """A name that a spreadsheet will not take for a formula."""
+    name = " ".join(name.split())
     return f"'{name}" if name.startswith(("=", "+", "-", "@")) else name

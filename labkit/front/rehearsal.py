@@ -123,13 +123,13 @@ def _kernel() -> Check:
 
 
 def _servers() -> Check:
-    """The course's own Hub, which lessons 03 and 08 start, answers on this machine: no proxy or firewall is between."""
+    """The course's own Hub, which lessons 03 and 09 start, answers on this machine: no proxy or firewall is between."""
     from labkit.world import services
-    from labkit.world.hub import service as hub
+    from labkit.world.hub.service import local_hub
 
     began = time.monotonic()
     try:
-        service = hub.local_hub()
+        service = local_hub()
         services.leave(service.name)
     except LabError as problem:
         return Check("Servers", "problem", f"{problem} A virus scanner or firewall may block 127.0.0.1.")
@@ -162,7 +162,7 @@ def _answer() -> Check:
     found = json.loads(run.stdout.splitlines()[-1])
     text = f"the model is loaded in {found['loaded_s']:.1f} s and writes {found['tokens_per_s']:.0f} tokens/s"
     if found["tokens_per_s"] < SLOW_TOKENS_PER_S:
-        return Check("Answer", "note", f"{text}: slow; close other programs, and try lessons 05 to 08 here beforehand.")
+        return Check("Answer", "note", f"{text}: slow; close other programs, and try lessons 05 to 09 here beforehand.")
     return Check("Answer", "ok", text)
 
 

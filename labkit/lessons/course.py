@@ -27,5 +27,5 @@ LESSONS = {
     "05": Needs(bigger=True),
     "06": Needs(),
     "07": Needs(bigger=True),
-    "08": Needs(hub=True),
+    "09": Needs(hub=True),
 }

@@ -16,8 +16,13 @@ from typing import Any
 from labkit.base import cache
 from labkit.base.errors import LabError
 
-VERSION = 1
-_RANK = {"wrong": 1, "error": 1, "correct": 2}
+VERSION = 2  # in version 1 the capstone, now 09, was lesson 08
+_RANK = {"wrong": 1, "error": 1, "correct": 2, "written": 2}  # written: an open answer, which no program can grade
+# The form of the record: for each exercise, and for each lesson.
+_FORM: dict[str, dict[str, Any]] = {
+    "items": {"status": str, "attempts": int, "last": str},
+    "lessons": {"minutes": (int, float), "finished": str},
+}
 _session: dict[str, str] = {}  # the best status of each item tried in this process
 
 
@@ -48,7 +53,8 @@ def finish(lesson: str, *, seconds: float) -> str:
     Running a lesson without trying one exercise is reading, not progress: it is not written down.
     """
     tried = {item: status for item, status in _session.items() if item.startswith(f"{lesson}.")}
-    done = sum(status == "correct" for status in tried.values())
+    graded = [status for status in tried.values() if status != "written"]
+    written = len(tried) - len(graded)
     if not tried:
         return f"Lesson {lesson} is over. No exercise was tried this time; your progress is as it was."
     with _locked():
@@ -58,7 +64,9 @@ def finish(lesson: str, *, seconds: float) -> str:
         data["lessons"][lesson] = {"minutes": minutes, "finished": datetime.date.today().isoformat()}
         _write(data)
     return (
-        f"Lesson {lesson} is over: {done} of the {len(tried)} exercises that you tried are correct. Progress is saved."
+        f"Lesson {lesson} is over: {graded.count('correct')} of the {len(graded)} exercises that you tried are correct"
+        + (f", and {written} open answer{'s' * (written > 1)} written. " if written else ". ")
+        + "Progress is saved."
         + (f"\n{_KEEP}" if _on_colab() else "")
     )
 
@@ -68,22 +76,16 @@ def load() -> dict[str, Any]:
 
     A file that makes no sense is moved aside, with a word about it. One written by a newer labkit raises LabError.
     """
-    empty: dict[str, Any] = {"version": VERSION, "items": {}, "lessons": {}}
     try:
-        text = file().read_text(encoding="utf-8")
+        data = json.loads(file().read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return empty
-    except (OSError, UnicodeDecodeError):
-        return _set_aside(empty)
-    try:
-        data = json.loads(text)
-        version = data["version"]
-        if isinstance(version, int) and version > VERSION:
-            raise LabError(f"{file()} was written by a newer version of the course: update the course to use it.")
-        _check(data)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return _set_aside(empty)
-    return data
+        return _empty()
+    except (OSError, ValueError):  # also what is no UTF-8
+        data = None
+    if not _is_record(data, str(file())):
+        _set_aside()
+        return _empty()
+    return _renumbered(data)
 
 
 def merge(other: dict[str, Any]) -> int:
@@ -91,12 +93,9 @@ def merge(other: dict[str, Any]) -> int:
     later day. Merging twice changes nothing. Returns the number of exercises that the record has. LabError when it is
     no record of the course.
     """
-    try:
-        if other["version"] > VERSION:
-            raise LabError("That progress was written by a newer version of the course: update the course to use it.")
-        _check(other)
-    except (KeyError, TypeError, AttributeError):
-        raise LabError(f"That {_FOREIGN}") from None
+    if not _is_record(other, "That progress"):
+        raise LabError(f"That {_FOREIGN}")
+    other = _renumbered(other)
     with _locked():
         data = load()
         for item, new in other["items"].items():
@@ -165,21 +164,43 @@ def _better(known: str | None, new: str) -> str:
     return known if known and _RANK[known] > _RANK[new] else new
 
 
-def _check(data: dict[str, Any]) -> None:
-    """KeyError, TypeError or AttributeError where the record has not the form that `record` writes."""
-    for known in data["items"].values():
-        _RANK[known["status"]], known["attempts"] + 0, known["last"] + ""
-    for known in data["lessons"].values():
-        known["minutes"] + 0.0, known["finished"] + ""
+def _empty() -> dict[str, Any]:
+    return {"version": VERSION, "items": {}, "lessons": {}}
 
 
-def _set_aside(empty: dict[str, Any]) -> dict[str, Any]:
+def _is_record(data: Any, what: str) -> bool:
+    """Whether `data` has the form that `record` and `finish` write. LabError when a newer labkit wrote it."""
+    try:
+        if isinstance(data["version"], int) and data["version"] > VERSION:
+            raise LabError(f"{what} was written by a newer version of the course: update the course to use it.")
+        rows = [(row, form) for part, form in _FORM.items() for row in data[part].values()]
+        known = all(row["status"] in _RANK for row in data["items"].values())
+        return known and all(isinstance(row[key], kind) for row, form in rows for key, kind in form.items())
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _renumbered(data: dict[str, Any]) -> dict[str, Any]:
+    """A record of an earlier version with today's numbers."""
+    if data["version"] == VERSION:
+        return data
+
+    def now(number: str) -> str:
+        return f"09{number[2:]}" if number[:2] == "08" else number
+
+    return {
+        "version": VERSION,
+        "items": {now(item): known for item, known in data["items"].items()},
+        "lessons": {now(lesson): known for lesson, known in data["lessons"].items()},
+    }
+
+
+def _set_aside() -> None:
     number = 1
     while (aside := file().with_name(f"progress.unreadable-{number}.json")).exists():
         number += 1
     file().rename(aside)
     print(f"The progress file could not be read: it is kept as {aside.name}, and a new one begins.", file=sys.stderr)
-    return empty
 
 
 def _write(data: dict[str, Any]) -> None:
@@ -190,6 +211,4 @@ def _write(data: dict[str, Any]) -> None:
 
 
 def _locked():
-    from filelock import FileLock
-
-    return FileLock(file().with_suffix(".lock"))
+    return cache.locked(file().with_suffix(".lock"))

@@ -83,7 +83,7 @@ class Lab:
 
 
 def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> Lab:
-    """Set the world for `lesson` ("00" to "08"), fetch the model if it is not here yet, print one line about it all.
+    """Set the world for `lesson` ("00" to "09"), fetch the model if it is not here yet, print one line about it all.
 
     `model` is a catalogue name (`LABKIT_MODEL`, else the course model); `mode` is "local" or "live" (`LABKIT_MODE`,
     else local). Safe to call again. Raises LabError when a name is unknown, when the model does not fit this machine
@@ -98,14 +98,17 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
     note = ""
     if mode == "live" and LESSONS[lesson].gateway and not hub_settings.has_token():
         mode, note = "local", " (providers ask for a Hugging Face token, and there is none)"
-    elif mode == "live" and not network.answers(network.HUB):
-        mode, note = "local", " (the Hub does not answer)"
+    elif mode == "live" and (reason := network.trouble(hub_settings.endpoint())):
+        mode, note = "local", f" (the Hub {reason})"
     here = machine.detect()
     entry = catalogue.get(model or os.environ.get("LABKIT_MODEL") or catalogue.DEFAULT)
     os.environ.update(_settings(mode, entry))
     workarounds.apply()
     if mode == "local":
+        network.leave_unusable_proxies()
         _connect(lesson)
+    else:
+        os.environ.update(hub_settings.readable_token())
     dtype, precision = weights.dtype_for(entry, here), weights.precision_for(entry, here)
     if _started is None or _started.model.name != entry.name:
         # Once it is loaded, it would have to fit a second time.

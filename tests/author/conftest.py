@@ -64,9 +64,9 @@ def perfect(folder: Path) -> list[nbformat.NotebookNode]:
     cells.append(new_markdown_cell(PICTURE, id="picture"))
     cells.append(new_code_cell("from labkit.widgets import explore\n\nexplore('three tokens')", id="widget"))
     cells.append(new_markdown_cell("## Exercises\nThree of them.", id="exercises"))
-    cells.append(new_code_cell('import labkit\n\nq = labkit.exercises.lesson("05")\nq.conversations.check(1)', id="q1"))
+    cells.append(new_code_cell("q.conversations.check(1)", id="q1"))
     cells.append(new_markdown_cell("The next one.", id="more"))
-    cells.append(new_code_cell("q.top_p.check(2)\nq.quiz.check('a')\nq.choose_setup.check('b')", id="q2"))
+    cells.append(new_code_cell("q.top_p.check(2)\nq.choose_setup.check('b')\nq.quiz", id="q2"))
     cells.append(new_markdown_cell(END, id="end"))
     cells.append(new_code_cell("lab.finish()", id="finish"))
     for number, cell in enumerate((c for c in cells if c.cell_type == "code"), start=1):
@@ -81,7 +81,8 @@ def lesson(tmp_path) -> Callable[..., Path]:
     folder.mkdir()
     figures = tmp_path / "assets" / "figures"
     figures.mkdir(parents=True)
-    (figures / "explorer.png").write_bytes(b"")
+    for name in ("explorer.png", "open-in-colab.svg", "open-in-binder.svg"):
+        (figures / name).write_bytes(b"")
 
     def write(change=None, *, name: str = "05_topic.ipynb", after=None) -> Path:
         cells = perfect(folder)

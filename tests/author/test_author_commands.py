@@ -79,7 +79,7 @@ def test_lessons_are_listed_for_people_and_for_programs(lesson, monkeypatch, cap
     assert capsys.readouterr().out.startswith("05   45 min  A topic\n")
     progress.record("05.1", "correct")
     assert lesson_list.show([]) == 0
-    assert re.match(r"05   45 min  A topic  \(1 of \d exercises correct\)\n", capsys.readouterr().out)
+    assert re.match(r"05   45 min  A topic  \(1 of \d exercises done\)\n", capsys.readouterr().out)
     assert lesson_list.show(["--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row.pop("progress")["correct"] == 1

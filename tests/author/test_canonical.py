@@ -122,6 +122,19 @@ def test_a_machines_own_output_is_kept_until_the_code_changes():
     assert keep(notebook_of(tags=[IGNORED], count=None), notebook_of(new_output("stream", text="6 s")))[0].text == "6 s"
 
 
+def test_timings_of_two_runs_never_stand_beside_each_other():
+    """What is compared said something else: then all outputs are those of the new run."""
+
+    def run(printed, seconds):
+        notebook = notebook_of(new_output("stream", text=seconds), tags=[IGNORED])
+        notebook.cells.append(new_code_cell("z", id="z", outputs=[new_output("stream", text=printed)]))
+        notebook.cells[-1].execution_count = 2
+        return notebook
+
+    assert keep(run("same", "5 s"), run("same", "6 s"))[0].text == "5 s"
+    assert keep(run("was", "5 s"), run("is", "6 s"))[0].text == "6 s"
+
+
 @given(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(max_size=20)), max_size=6))
 def test_canonical_outputs_are_stable_and_leave_the_given_ones_alone(streams):
     outputs = [new_output("stream", name=name, text=text) for name, text in streams]

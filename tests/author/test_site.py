@@ -17,7 +17,7 @@ import pytest
 from labkit.base import assets
 from labkit.base.errors import LabError
 from labkit.facts import licences
-from labkit.front import lesson_list as listing
+from labkit.front import lesson_list
 from labkit.lessons import exercises
 from labkit.lessons.exercises.coded import Coded
 
@@ -50,7 +50,7 @@ def test_learners_get_no_answers(tmp_path, monkeypatch):
     sources.gather(tmp_path / "source")
     everything = "".join(file.read_text(encoding="utf-8") for file in (tmp_path / "source").rglob("*.md"))
     assert not (tmp_path / "source" / "answers.md").exists()
-    for lesson in listing.lessons():
+    for lesson in lesson_list.lessons():
         for name, exercise in exercises.lesson(lesson.number):
             assert repr(exercise.solution()) not in everything, name
     sources.gather(tmp_path / "teacher", teacher=True)
@@ -147,7 +147,7 @@ def test_the_links_to_the_web_are_listed_for_a_person_to_check(website):
 @pytest.mark.slow
 def test_every_lesson_has_its_page_and_its_row_in_the_map(website):
     front = Page(website / "index.html")
-    for lesson in listing.lessons():
+    for lesson in lesson_list.lessons():
         page = f"notebooks/{Path(lesson.file).stem}.html"
         assert page in front.links
         assert lesson.title in (website / page).read_text(encoding="utf-8")
@@ -169,7 +169,7 @@ def test_the_first_use_of_a_term_links_to_the_glossary_and_every_term_is_used(we
 @pytest.mark.slow
 def test_the_teachers_build_has_all_answers(website):
     text = html.unescape(re.sub(r"<[^>]+>", "", (website / "answers.html").read_text(encoding="utf-8")))
-    for lesson in listing.lessons():
+    for lesson in lesson_list.lessons():
         for name, exercise in exercises.lesson(lesson.number):
             assert f"{exercise.number} {exercise.title}" in text, name
             if isinstance(exercise, Coded):

@@ -10,11 +10,12 @@ import types
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+import labkit
 from author import template
 from author.template import Source
 from labkit.base import assets
 from labkit.base.errors import LabError
-from labkit.front import lesson_list as listing
+from labkit.front import lesson_list
 
 FORK = Source("open-models-lab", "someone/fork", "spring")
 
@@ -27,7 +28,9 @@ def test_badges_lead_to_this_file_of_this_repository():
 
 def test_the_settings_are_those_of_pyproject():
     assert template.source().distribution == "open-models-lab"
-    assert f"{template.source().repository}@{template.source().branch}" in template.setup_cell("05")
+    where = template.source()
+    assert where.release == f"v{labkit.__version__}"  # never a branch that moves under a class
+    assert f"{where.repository}@{where.release}" in template.setup_cell("05")
 
 
 def test_the_readme_leads_to_every_lesson_of_this_repository_and_of_a_fork():
@@ -37,7 +40,7 @@ def test_the_readme_leads_to_every_lesson_of_this_repository_and_of_a_fork():
     text = (root / template.README).read_text(encoding="utf-8")
     assert template.pointed(text) == text
     moved = template.pointed(text, FORK)
-    for lesson in listing.lessons():
+    for lesson in lesson_list.lessons():
         assert all(address in text for address in template.addresses(lesson.file))
         assert all(address in moved for address in template.addresses(lesson.file, FORK))
     assert template.source().repository not in "".join(line for line in moved.splitlines() if "colab." in line)
@@ -60,11 +63,12 @@ def installs(monkeypatch, *, colab: bool, labkit_there: bool) -> list[str]:
         monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if labkit_there else None)
     course = types.ModuleType("labkit")
-    course.start = lambda lesson: lesson
+    course.start, course.____ = lambda lesson: lesson, "blank"
+    course.exercises = types.SimpleNamespace(lesson=lambda lesson: f"exercises of {lesson}")
     monkeypatch.setitem(sys.modules, "labkit", course)
     names: dict = {}
     exec(TransformerManager().transform_cell(template.setup_cell("05", FORK)), names)
-    assert names["lab"] == "05"
+    assert (names["lab"], names["q"], names["____"]) == ("05", "exercises of 05", "blank")
     return asked
 
 

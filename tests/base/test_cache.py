@@ -1,5 +1,6 @@
 """The cache writes in one step or not at all, and says what to do when it cannot."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -102,12 +103,58 @@ def test_too_little_space_is_said_before_anything_is_written(tmp_path, monkeypat
 
 
 def test_parts_of_writers_that_are_gone_are_swept_and_those_of_others_stay(tmp_path):
-    ours, gone, strange = (tmp_path / f".file.txt.{pid}.x_y.part" for pid in (os.getpid(), 2**31 - 1, "nobody"))
-    for part in (ours, gone, strange):
+    here = cache.host()
+    makers = (f"{here}.{os.getpid()}", f"{here}.{2**31 - 1}", f"{here}.nobody", f"another.{2**31 - 1}", "old.7", "7")
+    parts = [tmp_path / f".file.txt.{maker}.x_y.part" for maker in makers]
+    for part in parts:
         part.mkdir()
         (part / "file.txt").touch()
+    for part in parts[4:]:
+        os.utime(part, (0, 0))
     cache.write_atomically(tmp_path / "file.txt", "new")
-    assert sorted(tmp_path.iterdir()) == sorted([ours, tmp_path / "file.txt"])
+    # Of another machine, whose processes cannot be seen from here, only what is days old goes.
+    assert sorted(tmp_path.iterdir()) == sorted([parts[0], parts[3], tmp_path / "file.txt"])
+
+
+def test_a_quota_is_told_from_a_full_disk(tmp_path):
+    with pytest.raises(LabError, match=r"\(quota\) is used up: make room"), cache.replacing(tmp_path / "file"):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+
+def test_a_relative_cache_is_the_same_folder_for_what_is_started_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABKIT_CACHE", "here/cache")
+    assert cache.root() == tmp_path / "here" / "cache"
+    assert os.environ["LABKIT_CACHE"] == str(tmp_path / "here" / "cache")
+
+
+def test_one_at_a_time_and_nobody_for_ever(tmp_path):
+    with cache.locked(tmp_path / "lock"):
+        lock = f"cache.locked(pathlib.Path({str(tmp_path / 'lock')!r}), 0.1)"
+        program = f"import pathlib; from labkit.base import cache; {lock}.__enter__()"
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "Timeout" in run.stderr
+    with cache.locked(tmp_path / "lock", 0.1):
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="flock is a call of Unix")
+def test_a_file_system_without_locks_does_without(tmp_path):
+    """Simulated: NFS without its lock service answers flock with ENOLCK. What is written still appears whole."""
+    program = """
+import errno, fcntl, os, pathlib, sys
+def flock(*_): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+fcntl.flock = flock
+import labkit
+from labkit import progress
+progress.record("05.1", "correct")
+print(progress.load()["items"]["05.1"]["status"])
+from labkit.world.services import records
+with records.locked("model", 1): print("alone")
+"""
+    settings = {**os.environ, "LABKIT_CACHE": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=settings)
+    assert run.stdout.split() == ["correct", "alone"], run.stderr
 
 
 KILLED = """

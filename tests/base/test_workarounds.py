@@ -16,10 +16,10 @@ ADAPTER = """
 import sys
 sys.path.insert(0, {tests!r})
 import tiny
-from labkit.base import workarounds as compatibility
+from labkit.base import workarounds
 if {stepping}:
-    compatibility.apply()
-    compatibility.apply()
+    workarounds.apply()
+    workarounds.apply()
 from labkit.models.finetuning import lora
 from peft import LoraConfig, get_peft_model
 import importlib.util
@@ -74,9 +74,9 @@ def test_a_newer_torchao_is_left_alone(monkeypatch):
 def test_the_renamed_cache_is_not_mentioned_in_a_lesson_and_other_words_are():
     program = """
 import logging, torch
-from labkit.base import workarounds as compatibility
-compatibility.apply()
-compatibility.apply()
+from labkit.base import workarounds
+workarounds.apply()
+workarounds.apply()
 import tiny
 output = tiny.model()(torch.arange(5)[None], use_cache=True)
 tiny.model()(torch.arange(1)[None], past_key_values=output.past_key_values)

@@ -270,15 +270,15 @@ print(json.dumps([weights, cache, peak]))
 @pytest.mark.slow
 def test_predicted_and_measured_for_the_course_model(course_cache):
     """Weights and cache to the byte; the peak of the whole process, which is an estimate, within a tenth (on Linux)."""
-    from labkit.world import weights as models
+    from labkit.world import weights
 
-    folder = models.ensure(quiet=True)
+    folder = weights.ensure(quiet=True)
     shape = memory.shape_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     assert shape == catalogue.get(catalogue.DEFAULT).shape
     run = subprocess.run([sys.executable, "-c", MEASURE, str(folder)], capture_output=True, text=True, check=True)
-    weights, cache, peak = json.loads(run.stdout.splitlines()[-1])
+    held, cached, peak = json.loads(run.stdout.splitlines()[-1])
     plan = memory.inference_bytes(shape, dtype="fp32", tokens=512)
-    assert (plan.weights, plan.kv_cache) == (weights, cache)
+    assert (plan.weights, plan.kv_cache) == (held, cached)
     if sys.platform == "linux":
         assert 0.9 * peak < plan.total < 1.1 * peak, f"planned {plan.total:,}, measured {peak:,}"
 

@@ -113,6 +113,31 @@ def test_general_questions_have_answers():
     assert all(row["answers"] and all(answer.strip() for answer in row["answers"]) for row in rows)
 
 
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def test_every_question_is_answered_by_its_passage_alone_and_copies_no_four_words_of_it():
+    passages = {row["id"]: row["text"] for row in teaching_data.load("documents", "passages")}
+    questions = teaching_data.load("documents", "try") + teaching_data.load("documents", "test")
+    assert len(passages) >= 150 and len({row["passage"] for row in questions}) == len(questions) >= 160
+    assert len(set(passages.values())) == len(passages)
+    for row in questions:
+        holders = [name for name, text in passages.items() if row["answer"].lower() in text.lower()]
+        assert holders == [row["passage"]], row
+        assert row["answer"].lower() not in row["question"].lower()
+        asked, said = words(row["question"]), f" {' '.join(words(passages[row['passage']]))} "
+        assert not any(f" {' '.join(asked[at : at + 4])} " in said for at in range(len(asked) - 3)), row
+
+
+def test_what_nothing_answers_is_asked_of_a_document_that_is_there():
+    titles = {row["document"] for row in teaching_data.load("documents", "passages")}
+    asked = teaching_data.load("documents", "unanswerable") + teaching_data.load("documents", "unanswerable_try")
+    assert {row["document"] for row in asked} == titles and len(asked) == 30
+    answered = {row["question"] for split in ("try", "test") for row in teaching_data.load("documents", split)}
+    assert answered.isdisjoint(row["question"] for row in asked)
+
+
 @every(teaching_data.names())
 def test_each_set_has_a_data_sheet(name):
     sheet = teaching_data.sheet(name)
@@ -124,7 +149,7 @@ def test_each_set_has_a_data_sheet(name):
 
 
 def test_what_is_not_there_is_told():
-    with pytest.raises(LabError, match="there are general, messages, notes, tone"):
+    with pytest.raises(LabError, match="there are documents, general, messages, notes, tone"):
         teaching_data.load("letters", "train")
     with pytest.raises(LabError, match="it has test, train"):
         teaching_data.load("tone", "validation")

@@ -91,3 +91,18 @@ def test_an_installed_package_lists_and_runs_what_it_has(monkeypatch, capsys):
     assert cli.main(["lint"]) == 1
     assert "`lint` needs the course's repository" in capsys.readouterr().err
     assert bench._sections_here() == ["quantization", "finetuning"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device that is always full")
+def test_output_that_cannot_be_written_is_a_sentence_and_a_reader_that_left_is_fine():
+    for command in (["--help"], ["--version"], ["lessons"]):
+        with Path("/dev/full").open("w") as full:
+            run = subprocess.run(
+                [sys.executable, "-m", "labkit", *command], stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        assert (run.returncode, run.stderr.count("\n")) == (1, 1) and "The disk is full" in run.stderr
+        reader, writer = os.pipe()
+        os.close(reader)
+        run = subprocess.run([sys.executable, "-m", "labkit", *command], stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        assert (run.returncode, run.stderr) == (0, b"")

@@ -105,9 +105,9 @@ LAB = """
 import sys
 from pathlib import Path
 from labkit import assets
-from labkit.front import commands as work
+from labkit.front import commands
 assets.root = Path.cwd
-sys.exit(work.lab(sys.argv[1:]))
+sys.exit(commands.lab(sys.argv[1:]))
 """
 
 
@@ -157,12 +157,15 @@ def test_clean_asks_keeps_progress_and_counts(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
     (tmp_path / "models" / "x").mkdir(parents=True)
     (tmp_path / "models" / "x" / "weights").write_bytes(b"0" * 3_000_000)
+    for folder in ("local-hub", "hub-scratch"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_bytes(b"0" * 1_000_000)
     (tmp_path / "progress.json").write_text("{}", encoding="utf-8")
     monkeypatch.setattr("builtins.input", lambda _: "n")
     commands.clean([])
     assert (tmp_path / "models" / "x" / "weights").exists()
     commands.clean(["--yes"])
-    assert "3 MB are free again" in capsys.readouterr().out
+    assert "5 MB are free again" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["progress.json"]
 
 

@@ -18,8 +18,7 @@ import pytest
 import labkit
 from labkit.base import assets
 from labkit.base.errors import LabError
-from labkit.front.demos import demos as command
-from labkit.front.demos import served
+from labkit.front.demos import demos, served
 from tests.browser import voila
 
 NOTEBOOKS = assets.notebook_dir() / "demos"
@@ -77,12 +76,12 @@ def test_a_port_that_is_taken_and_a_missing_voila_are_said(monkeypatch):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(LabError, match="in use or not allowed"):
-            command(["--port", str(taken.getsockname()[1])])
+            demos(["--port", str(taken.getsockname()[1])])
     with pytest.raises(LabError, match="Port 70000 is in use or not allowed"):
-        command(["--port", "70000"])
+        demos(["--port", "70000"])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(LabError, match=r"python lab\.py demos"):
-        command([])
+        demos([])
 
 
 def test_help_names_the_options():

@@ -19,7 +19,8 @@ def statuses() -> dict[str, str]:
 def test_a_good_machine_is_ready(course_cache, capsys):
     assert doctor.doctor([]) == 0
     text = capsys.readouterr().out
-    assert "SmolLM2-135M-Instruct is here" in text and text.rstrip().endswith("This machine is ready for the course.")
+    assert "SmolLM2-135M-Instruct and all-MiniLM-L6-v2 are here" in text
+    assert text.rstrip().endswith("This machine is ready for the course.")
 
 
 def test_json_for_programs(capsys):

@@ -48,7 +48,7 @@ def test_without_an_index_it_stops_and_says_so(tmp_path, arguments):
     dead = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
     dead |= {"PIP_NO_CACHE_DIR": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}  # uv has all of it from pip
     sentence = one_sentence(fetch(str(tmp_path / "wheels"), *arguments, **dead))
-    assert "Fetching stopped (" in sentence and "run the same command again" in sentence
+    assert "Fetching stopped: " in sentence and "run the same command again" in sentence
     assert not list((tmp_path / "wheels").glob("*.whl"))
 
 

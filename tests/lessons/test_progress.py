@@ -37,10 +37,13 @@ def test_finish_says_how_it_went_and_adds_up_the_minutes():
     progress.record("05.1", "correct")
     for item in ("05.2", "05.3"):
         progress.record(item, "wrong")
-    assert "1 of the 3 exercises" in progress.finish("05", seconds=90)
+    progress.record("05.4", "written")  # no program can grade an open answer
+    assert "1 of the 3 exercises that you tried are correct, and 1 open answer written." in progress.finish(
+        "05", seconds=90
+    )
     progress.finish("05", seconds=90)
     assert progress.load()["lessons"]["05"]["minutes"] == 3.0
-    assert progress_report.summary()["05"] == {"exercises": 4, "tried": 3, "correct": 1}
+    assert progress_report.summary()["05"] == {"exercises": 4, "tried": 4, "correct": 1, "written": 1}
 
 
 def test_two_processes_lose_nothing():
@@ -72,6 +75,21 @@ def test_a_newer_file_is_refused_and_left_alone():
     assert progress.file().read_text(encoding="utf-8") == newer
 
 
+def test_a_record_from_before_the_lesson_on_retrieval_is_shown_at_the_capstones_new_number(tmp_path):
+    """It is read, merged and kept; what is written from then on has today's numbers."""
+    known = {"status": "correct", "attempts": 2, "last": "2026-11-01"}
+    lesson = {"minutes": 80.0, "finished": "2026-11-01"}
+    earlier = json.dumps({"version": 1, "items": {"08.1": known, "05.1": known}, "lessons": {"08": lesson}})
+    progress.file().write_text(earlier, encoding="utf-8")
+    (tmp_path / "earlier.json").write_text(earlier, encoding="utf-8")
+    assert progress_report.summary()["09"]["correct"] == 1
+    progress.record("05.2", "correct")
+    for _ in range(2):
+        assert sorted(progress.load()["items"]) == ["05.1", "05.2", "09.1"]
+        assert progress.load()["lessons"] == {"09": lesson}
+        progress.merge_file(tmp_path / "earlier.json")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_kill_in_the_middle_leaves_a_readable_file():
@@ -91,7 +109,8 @@ def test_a_teacher_gets_a_table_with_a_chosen_name_only(tmp_path, capsys):
     target = tmp_path / "out.csv"
     assert progress_report.show(["--csv", str(target), "--name", "=cmd"]) == 0
     header, row = target.read_text(encoding="utf-8").splitlines()
-    assert header == "name,exercise,status,attempts,last" and row.startswith("'=cmd,05.1,correct,1,")
+    assert header == "\ufeffname,exercise,status,attempts,last", "with the mark by which spreadsheets know UTF-8"
+    assert row.startswith("'=cmd,lesson 05 exercise 1,correct,1,"), "nothing that becomes a formula, number or date"
     with pytest.raises(LabError, match="cannot be written"):
         progress_report.show(["--csv", str(tmp_path / "no" / "such" / "folder.csv")])
 

@@ -46,7 +46,7 @@ def test_no_network_in_live_mode_stays_local_and_says_so(course_cache):
     # A name that no resolver knows (RFC 2606) stands for a dead network.
     program = """
 from labkit.base import network
-network.HUB = "hub.invalid"
+network.HUB = "https://hub.invalid"
 import labkit; labkit.start("05", mode="live")
 """
     run = python(program)
@@ -56,7 +56,7 @@ import labkit; labkit.start("05", mode="live")
 def test_providers_in_live_mode_need_a_token_or_the_lesson_stays_local(course_cache, tmp_path):
     program = """
 from labkit.base import network
-network.HUB = "hub.invalid"
+network.HUB = "https://hub.invalid"
 import labkit; labkit.start("04", mode="live")
 """
     none = {name: "" for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")} | {"HF_HOME": str(tmp_path)}
@@ -121,3 +121,31 @@ def test_everything_labkit_promises_is_there():
         assert getattr(labkit, name) is not None or name.startswith("__")
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         labkit.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("proxy", ["socks5h://127.0.0.1:1080", "socks://127.0.0.1:1080", "http://127.0.0.1:9"])
+def test_no_proxy_stands_between_a_lesson_and_its_own_servers(course_cache, proxy):
+    program = """
+import labkit; labkit.start("04")
+from huggingface_hub import HfApi
+print(len(list(HfApi().list_models(limit=2))))
+from openai import OpenAI
+OpenAI(base_url="http://127.0.0.1:9/v1", api_key="none")
+"""
+    run = python(program, ALL_PROXY=proxy, HTTPS_PROXY=proxy)
+    assert run.stdout.splitlines()[1:] == ["2"], run.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_token_that_powershell_wrote_reaches_the_libraries_in_live_mode(course_cache, tmp_path, encoding):
+    (tmp_path / "token").write_bytes("hf_invented\r\n".encode(encoding))
+    program = """
+from labkit.base import network
+network.trouble = lambda *_: ""
+import labkit; labkit.start("03", mode="live")
+from huggingface_hub import get_token
+print(get_token())
+"""
+    unset = {name: "" for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")}
+    run = python(program, HF_HOME=str(tmp_path), **unset)
+    assert run.stdout.splitlines()[-1] == "hf_invented", run.stderr

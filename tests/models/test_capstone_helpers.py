@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -37,11 +38,51 @@ def test_jsonl_and_csv_say_the_same(tmp_path):
         (GOOD[:39], "39 different messages"),
         (GOOD[:20] * 3, "20 different messages"),
         ([{**row, "answer": "a"} for row in GOOD], "one answer only"),
+        (
+            [{**row, "answer": "aA"[number % 2]} for number, row in enumerate(GOOD)],
+            "the answers 'A' and 'a': write them",
+        ),
     ],
 )
 def test_what_cannot_be_learnt_from_is_told_with_its_line(tmp_path, rows, said):
     with pytest.raises(LabError, match=said):
         capstone.read(jsonl(tmp_path, rows))
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_spreadsheets_csv_is_read_whole(tmp_path, capsys, mark):
+    """Any country's separator, capitals in the header, line breaks and the separator itself within quotes."""
+    rows = [dict(row) for row in GOOD]
+    rows[3]["message"] = f'two{mark} said "he"\non two lines'
+    file = tmp_path / "mine.csv"
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, ["Answer", "when", "Message "], delimiter=mark)
+        writer.writeheader()
+        writer.writerows({"Answer": row["answer"], "when": "today", "Message ": row["message"]} for row in rows)
+    assert capstone.read(file) == rows
+    assert ("stand between the fields" in capsys.readouterr().out) == (mark != ",")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["message,answer", "one, two,a"], "line 2 has more fields than the first line: a text with commas in it"),
+        (["message,answer", '"one\ntwo",a', "three, four,a"], "line 4 has more fields"),
+        (["message,answer", "one"], "line 2 needs the fields"),
+        (["text;label", "one;a"], "has the columns text, label: two of them must be named"),
+    ],
+)
+def test_a_csv_that_would_be_cut_in_silence_is_refused_by_line(tmp_path, lines, said):
+    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(LabError, match=said):
+        capstone.read(tmp_path / "mine.csv")
+
+
+def test_rare_characters_within_a_text_end_no_line(tmp_path):
+    rows = [{**row, "message": row["message"] + " \u2028\u0085\x0c."} for row in GOOD]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    assert capstone.read(file) == rows
 
 
 def test_files_that_are_no_files(tmp_path):

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from labkit.base import assets
 from labkit.base.errors import LabError
-from labkit.models import evaluation, quantization
+from labkit.models import evaluation, local, quantization
 from labkit.models.evaluation import losses, results, tasks
+from tests.rows import every
 
 
 @given(st.integers(2, 60), st.integers(2, 20), st.integers(1, 20))
@@ -105,7 +106,44 @@ def test_progress_is_shown_unless_it_is_quiet(pair, capsys):
     assert capsys.readouterr().err == ""
 
 
-# --- tasks
+# --- scores and tasks
+
+
+@every([(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634), (180, 200, 0.8506, 0.9343)])
+def test_wilsons_interval(row):
+    correct, total, low, high = row
+    assert evaluation.wilson(correct, total) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_wilsons_interval_solves_its_equation():
+    """Its ends are the shares that a test of the score at 1.96 errors just does not reject."""
+    for correct, total in ((3, 17), (38, 40), (99, 100)):
+        for end in evaluation.wilson(correct, total):
+            assert abs(correct / total - end) == pytest.approx(1.96 * (end * (1 - end) / total) ** 0.5)
+
+
+@every([(-1, 3), (4, 3), (0, 0)])
+def test_what_is_no_share_is_told(row):
+    with pytest.raises(LabError, match="is no share"):
+        evaluation.wilson(*row)
+
+
+@pytest.mark.slow
+def test_batches_do_not_change_answers_and_keep_their_order(pair):
+    model, tokenizer = pair
+    questions = ["What is the capital of France?", "What is frozen water called?", "How many days are there in a week?"]
+    conversations = [[{"role": "user", "content": text}] for text in questions]
+    alone = [local.chat(c, model=model, tokenizer=tokenizer, max_new_tokens=12) for c in conversations]
+    assert evaluation.answers(model, tokenizer, conversations, new_tokens=12, batch=3) == alone
+    assert evaluation.answers(model, tokenizer, conversations, new_tokens=12, batch=1) == alone
+
+
+def test_a_tokenizer_without_padding_is_told():
+    class Bare:
+        pad_token_id = None
+
+    with pytest.raises(LabError, match="no padding token"):
+        evaluation.answers(None, Bare(), [])
 
 
 def test_tasks_score_what_the_model_writes(pair):
@@ -116,13 +154,12 @@ def test_tasks_score_what_the_model_writes(pair):
     ]
     score = evaluation.exact_match(model, tokenizer, items)
     assert (score.correct, score.total) == (1, 2) and score.rows["answered"].tolist() == ["Paris", "Madrid"]
-    assert repr(score) == "exact match: 1 of 2 (50% +- 35%)"
+    assert repr(score) == "1 of 2: 50% (95 % interval 9% to 91%)"
     found = evaluation.json_validity(model, tokenizer, tasks.data("json_validity")[:2])
     assert found.correct == 2 and found.rows["values_right"].tolist() == [True, True]
 
 
-@pytest.mark.parametrize(
-    ("text", "parsed"),
+@every(
     [
         ('{"name": "A"}', {"name": "A"}),
         (' {"name": "A"}\n', {"name": "A"}),
@@ -131,9 +168,10 @@ def test_tasks_score_what_the_model_writes(pair):
         ('["name"]', None),
         ('{"name": "A"', None),
         ("", None),
-    ],
+    ]
 )
-def test_json_is_strict(text, parsed):
+def test_json_is_strict(row):
+    text, parsed = row
     assert tasks._json(text) == parsed
 
 

@@ -14,8 +14,7 @@ import torch
 from labkit.base.errors import LabError
 from labkit.models import evaluation
 from labkit.models.quantization import gguf_files
-from labkit.world import services
-from labkit.world import weights as models
+from labkit.world import services, weights
 from labkit.world.model_server.service import model_server
 
 needs_quantizer = pytest.mark.skipif(gguf_files.ggml() is None, reason="this llama.cpp does not show its quantizer")
@@ -97,8 +96,8 @@ def test_transformers_own_reader_gives_the_same_weights(course_cache):
         pass  # transformers 5.15 always de-quantizes
     theirs = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32, **options)
     expected = theirs.state_dict()
-    for name, weights in gguf_files.dequantized(file).items():
-        assert torch.equal(weights, expected[name]), name
+    for name, values in gguf_files.dequantized(file).items():
+        assert torch.equal(values, expected[name]), name
 
 
 @pytest.mark.slow
@@ -107,7 +106,7 @@ def test_the_shipped_file_reads_as_the_course_model(pair):
     model, tokenizer = pair
     documents = evaluation.course_text(tokenizer, 280)
     expected = evaluation.token_losses(model, documents)
-    assert torch.equal(evaluation.token_losses(gguf_files.load(models.gguf_file()), documents), expected)
+    assert torch.equal(evaluation.token_losses(gguf_files.load(weights.gguf_file()), documents), expected)
 
 
 MAKE = """

@@ -280,10 +280,10 @@ def test_a_model_by_hand_and_as_it_was(pair):
 UNQUANTIZED = """
 import sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from labkit import evaluation, weights as models
+from labkit import evaluation, weights
 from labkit.models.quantization import methods
 skip = ("model", "lm_head")
-folder = models.ensure()
+folder = weights.ensure()
 config = methods.configuration(sys.argv[1], skip)
 model = AutoModelForCausalLM.from_pretrained(folder, quantization_config=config, dtype=torch.float32).eval()
 documents = evaluation.course_text(AutoTokenizer.from_pretrained(folder), 280)

@@ -1,4 +1,4 @@
-"""The cells of lesson 08 from the card on, run as they are.
+"""The cells of lesson 09 from the card on, run as they are.
 
 Small files stand in the place of the trained weights, and the scores of the stored lesson in the place of new ones.
 
@@ -33,7 +33,7 @@ class Lesson:
         from labkit.facts import catalogue
 
         os.chdir(folder)
-        notebook = nbformat.read(assets.notebook_dir() / "08_capstone.ipynb", 4)
+        notebook = nbformat.read(assets.notebook_dir() / "09_capstone.ipynb", 4)
         self.cells = {cell.id: cell.source for cell in notebook.cells}
         self.cells["project"] += f"\n{project}\nrows = project.read(FILE)"
         (shown,) = next(cell.outputs for cell in notebook.cells if cell.id == "compare")
@@ -55,7 +55,7 @@ class Lesson:
     def _trained(self) -> None:
         import pandas
 
-        from labkit.models import finetuning
+        from labkit.models.evaluation import Score
 
         name, total = self.space["NAME"], len(self.space["judge"])
         folder = Path(name)
@@ -66,9 +66,7 @@ class Lesson:
         (folder / f"{name}-Q8_0.gguf").write_bytes(b"GGUF" + bytes(range(256)) * 40)
         (folder / f"{name}-Q4_K_M.gguf").write_bytes(b"GGUF, not to be sent")
         rows = pandas.DataFrame({"right": [True] * total})
-        scores = {
-            name: finetuning.Score(right * total // of, total, rows) for name, (right, of, _) in self.stored.items()
-        }
+        scores = {name: Score(right * total // of, total, rows) for name, (right, of, _) in self.stored.items()}
         self.space |= {"folder": folder, "scores": scores, "before": scores["instruction"]}
 
 

@@ -1,4 +1,4 @@
-"""The capstone publishes: the cells of lesson 08 as they are, the real client, the local Hub; no training here."""
+"""The capstone publishes: the cells of lesson 09 as they are, the real client, the local Hub; no training here."""
 
 from __future__ import annotations
 

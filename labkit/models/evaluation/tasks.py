@@ -1,24 +1,19 @@
 """What a model gets done: short answers compared exactly, JSON that parses, and the same greedy continuation or not.
 
 The data was written for the course (assets/evaluation/README.md) and is small: a score of 32 questions moves by 3
-points with one of them. Greedy decoding, so a score is the same each time on one machine. Knows nothing of how a model
-was made.
+points with one of them. Knows nothing of how a model was made.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labkit.base import assets
 from labkit.base.errors import LabError
 from labkit.base.progress_bar import bar
-
-if TYPE_CHECKING:
-    import pandas as pd
+from labkit.models.evaluation.scores import Score, answers, score
 
 _BATCH = 8
 _SHOTS = [
@@ -36,29 +31,6 @@ _JSON_SHOTS = [
 ]
 
 
-@dataclass(frozen=True)
-class Score:
-    """`correct` of `total`; `rows` is a table with what was asked, wanted and answered."""
-
-    task: str
-    correct: int
-    total: int
-    rows: pd.DataFrame
-
-    @property
-    def share(self) -> float:
-        """From 0 to 1."""
-        return self.correct / self.total
-
-    @property
-    def standard_error(self) -> float:
-        """That of a share of so few questions, if they were drawn at random: it is large."""
-        return math.sqrt(self.share * (1 - self.share) / self.total)
-
-    def __repr__(self) -> str:
-        return f"{self.task}: {self.correct} of {self.total} ({self.share:.0%} +- {self.standard_error:.0%})"
-
-
 def data(name: str) -> list[dict[str, Any]]:
     """The items of `exact_match` or `json_validity`, as they are in assets/evaluation."""
     lines = assets.path("evaluation", f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
@@ -74,11 +46,11 @@ def exact_match(
     """
     items = data("exact_match") if items is None else items
     conversations = [[*_SHOTS, _user(f"{item['question']} Answer with one or two words.")] for item in items]
-    written = answers(model, tokenizer, conversations, 8, quiet=quiet)
+    written = answers(model, tokenizer, conversations, new_tokens=8, batch=_BATCH, quiet=quiet)
     found = [text.strip().splitlines()[0] if text.strip() else "" for text in written]
     right = [_plain(text) in map(_plain, item["answers"]) for text, item in zip(found, items, strict=True)]
     asked, wanted = [item["question"] for item in items], [item["answers"][0] for item in items]
-    return _score("exact match", asked, wanted, found, right)
+    return score(asked, wanted, found, right)
 
 
 def json_validity(
@@ -90,40 +62,14 @@ def json_validity(
     """
     items = data("json_validity") if items is None else items
     conversations = [[*_JSON_SHOTS, _user(_JSON_TASK + item["sentence"])] for item in items]
-    found = answers(model, tokenizer, conversations, 40, quiet=quiet)
+    found = answers(model, tokenizer, conversations, batch=_BATCH, quiet=quiet)
     parsed = [_json(text) for text in found]
     asked = [item["sentence"] for item in items]
     wanted = [{key: item[key] for key in ("name", "job", "city")} for item in items]
     right = [one is not None and one.keys() == w.keys() for one, w in zip(parsed, wanted, strict=True)]
-    score = _score("valid JSON", asked, [json.dumps(one) for one in wanted], found, right)
-    score.rows["values_right"] = [one == w for one, w in zip(parsed, wanted, strict=True)]
-    return score
-
-
-def answers(
-    model: Any,
-    tokenizer: Any,
-    conversations: Sequence[list[dict[str, str]]],
-    new_tokens: int,
-    *,
-    quiet: bool = False,
-) -> list[str]:
-    """Greedy answers to conversations, some at once: padded on the left, and cut at the end token."""
-    import torch
-
-    if tokenizer.pad_token_id is None:
-        raise LabError("This tokenizer has no padding token: set tokenizer.pad_token = tokenizer.eos_token.")
-    texts = [tokenizer.apply_chat_template(c, add_generation_prompt=True, tokenize=False) for c in conversations]
-    found: list[str] = []
-    for start in bar(range(0, len(texts), _BATCH), "Asking the model", quiet=quiet):
-        batch = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts[start : start + _BATCH]]
-        width = max(map(len, batch))
-        ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(one)) + one for one in batch]).to(model.device)
-        mask = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in batch]).to(model.device)
-        with torch.inference_mode():
-            output = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=new_tokens, do_sample=False)
-        found += tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-    return found
+    result = score(asked, [json.dumps(one) for one in wanted], found, right)
+    result.rows["values_right"] = [one == w for one, w in zip(parsed, wanted, strict=True)]
+    return result
 
 
 def continuations(
@@ -190,10 +136,3 @@ def _json(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()) else None
-
-
-def _score(task: str, asked: list[str], wanted: list[str], found: list[str], right: list[bool]) -> Score:
-    import pandas as pd
-
-    rows = pd.DataFrame({"asked": asked, "wanted": wanted, "answered": found, "right": right})
-    return Score(task, sum(right), len(right), rows)

@@ -1,13 +1,14 @@
 """What becomes of an adapter: onto a model, into its weights, and as one GGUF file into llama.cpp.
 
 Saving, loading, switching and combining are peft's own calls (`save_pretrained`, `load_adapter`, `set_adapter`,
-`add_weighted_adapter`, `merge_and_unload`), which lessons make themselves. Knows how llama.cpp wants a Llama's weights;
-how its files are written, `quantization` knows.
+`add_weighted_adapter`, `merge_and_unload`), which lessons make themselves. `world.conversion` knows how llama.cpp names
+and orders a Llama's weights, `quantization.gguf_files` how its files are written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +17,10 @@ from labkit.base.errors import LabError
 from labkit.facts import catalogue
 from labkit.models.finetuning import lora
 from labkit.models.quantization import gguf_files
-from labkit.world import weights as models
+from labkit.world import conversion, weights
 
 if TYPE_CHECKING:
     import torch
-
-# The parts of a layer: llama.cpp's name for each, and transformers'.
-_PARTS = {
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-    **{
-        f"attn_{short}": f"self_attn.{long}_proj" for short, long in zip(("q", "k", "v", "output"), "qkvo", strict=True)
-    },
-    **{f"ffn_{part}": f"mlp.{part}_proj" for part in ("gate", "up", "down")},
-}
-_OUTSIDE = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 
 
 def with_adapter(
@@ -71,46 +61,24 @@ def to_gguf(model: Any, target: Path, *, file_type: str = "Q8_0", name: str | No
     """
     if file_type != "F16":
         gguf_files.require(file_type)
-    weights = model.state_dict()
-    if any("lora_" in key for key in weights):
+    state, config = model.state_dict(), model.config
+    if any("lora_" in key for key in state):
         raise LabError("This model still has its adapter beside its weights: call merge_and_unload() first.")
-    template = models.gguf_file(name or catalogue.DEFAULT, quiet=True)
+    template = weights.gguf_file(name or catalogue.DEFAULT, quiet=True)
+    names = conversion.transformers_names(config.num_hidden_layers)
     cache.require_space(Path(target).resolve().parent, 2 * model.num_parameters(), "The GGUF file")
     with cache.replacing(Path(target)) as part:
-        gguf_files.write(template, part, file_type, lambda tensor: _tensor(tensor, weights, model.config), quiet=True)
+        values = partial(_tensor, names, state, config)
+        gguf_files.write(template, part, file_type, values, quiet=True)
     machine.release_memory()
     return Path(target)
 
 
-def _tensor(tensor: Any, weights: Mapping[str, torch.Tensor], config: Any) -> Any:
+def _tensor(names: Mapping[str, str], state: Mapping[str, torch.Tensor], config: Any, tensor: Any) -> Any:
     """The model's numbers for one tensor of the template, in fp32 and llama.cpp's order."""
-    name = transformers_name(tensor.name)
-    if name not in weights or list(weights[name].shape) != [int(size) for size in reversed(tensor.shape)]:
+    name = names.get(tensor.name, tensor.name)
+    if name not in state or list(state[name].shape) != [int(size) for size in reversed(tensor.shape)]:
         raise LabError(f"The model has no {name} of the template's size: export only the model that the file is of.")
-    values = weights[name].detach().float().cpu()
-    for part, heads in (("attn_q", config.num_attention_heads), ("attn_k", config.num_key_value_heads)):
-        if f".{part}." in tensor.name:
-            values = rotary_order(values, heads)
+    values = state[name].detach().float().cpu()
+    values = conversion.rotary_order(tensor.name, values, config.num_attention_heads, config.num_key_value_heads)
     return values.contiguous().numpy()
-
-
-def rotary_order(rows: torch.Tensor, heads: int) -> torch.Tensor:
-    """The rows of a query or key matrix, (heads x head_dim, hidden), as llama.cpp keeps them.
-
-    Rotary positions turn pairs of numbers: transformers pairs the first half of a head with the second, llama.cpp each
-    number with its neighbour.
-    """
-    return rows.reshape(heads, 2, -1, rows.shape[-1]).transpose(1, 2).reshape(rows.shape)
-
-
-def transformers_name(name: str) -> str:
-    """What transformers calls a tensor of a Llama's GGUF.
-
-    >>> transformers_name("blk.3.attn_q.weight")
-    'model.layers.3.self_attn.q_proj.weight'
-    """
-    if not name.startswith("blk."):
-        part, _, kind = name.partition(".")
-        return f"{_OUTSIDE.get(part, part)}.{kind}"
-    _, layer, part, kind = name.split(".")
-    return f"model.layers.{layer}.{_PARTS.get(part, part)}.{kind}"

@@ -81,6 +81,20 @@ def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return (-log_probabilities(model, batch) / answer_lengths(batch)).mean()
 
 
+def mean_loss(model: Any, examples: Sequence[Example], *, pad: int = 0, batch: int = 4) -> float:
+    """The loss of `answer_loss` over examples, without learning from them."""
+    import torch
+
+    was_training, total = model.training, 0.0
+    model.eval()
+    with torch.no_grad():
+        for start in range(0, len(examples), batch):
+            part = examples[start : start + batch]
+            total += answer_loss(model, batch_for(model, part, pad=pad)).item() * len(part)
+    model.train(was_training)
+    return total / len(examples)
+
+
 def answer_lengths(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """How many tokens each answer of a batch has, shape (examples,)."""
     return (batch["labels"] != IGNORED).sum(1)

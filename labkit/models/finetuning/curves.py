@@ -17,7 +17,7 @@ from labkit.base import assets
 from labkit.base.errors import LabError
 from labkit.facts import teaching_data
 from labkit.models import local
-from labkit.models.finetuning import lesson, loop, scoring
+from labkit.models.finetuning import chat, lesson, loop, scoring
 
 _SPLITS = (("notes", "train"), ("notes", "validation"), ("general", "test"))
 _NOTES, _CHECKED = 4, 30
@@ -51,7 +51,7 @@ def overfitting(*, quiet: bool = False) -> Stored:
 
     def look(step: int) -> None:
         if step in _LOOKS:
-            loss = loop.mean_loss(model, encoded, pad=tokenizer.pad_token_id)
+            loss = chat.mean_loss(model, encoded, pad=tokenizer.pad_token_id)
             exact = sum(scoring.reproduced(model, tokenizer, checked)) / len(checked)
             general = scoring.general(model, tokenizer).share
             points.append({"step": step, "validation": loss, "exact": exact, "general": general})

@@ -7,6 +7,7 @@ resumed. Knows nothing of what the examples say (`chat`) or of whether the model
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -119,7 +120,8 @@ def train(
 
     settings = settings or Settings()
     set_seed(settings.seed)
-    run = Run(model, examples, settings, validation=validation, folder=folder, fresh=fresh, quiet=quiet, pad=pad)
+    places = {"folder": folder, "fresh": fresh, "quiet": quiet, "watch": watch}
+    run = Run(model, examples, settings, pad=pad, validation=validation, **places)
     engine = accelerator(settings.accumulation)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0)
@@ -136,13 +138,14 @@ def train(
             schedule.step()
             optimizer.zero_grad()
         run.record(loss)
-        if watch and engine.sync_gradients:
-            watch(run.done)
     return run.history
 
 
 class Run:
-    """The books of a run. `batches` hands out what is still to do, and `record` takes the loss of each batch."""
+    """The books of a run: `batches` hands out what is still to do, and `record` takes the loss of each batch.
+
+    The arguments are those of `train`.
+    """
 
     def __init__(
         self,
@@ -155,11 +158,12 @@ class Run:
         folder: Path | None = None,
         fresh: bool = False,
         quiet: bool = False,
+        watch: Callable[[int], None] | None = None,
     ) -> None:
         self.examples, self.settings, self.history = list(examples), settings, History()
         self.order = order(len(examples), settings)
         self.steps = len(self.order) // settings.per_step
-        self._collate, self._quiet = functools.partial(chat.collate, pad=pad), quiet
+        self._pad, self._quiet, self._watch = pad, quiet, watch
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise LabError("Nothing in this model is trained: put an adapter on it first, as with peft.get_peft_model.")
         self._validation = list(validation)
@@ -175,7 +179,8 @@ class Run:
         from torch.utils.data import DataLoader
 
         # With a generator of its own it draws nothing from torch's, whose state a resumed run has just put back.
-        own = {"sampler": self.order, "collate_fn": self._collate, "generator": torch.Generator()}
+        collate = functools.partial(chat.collate, pad=self._pad)
+        own = {"sampler": self.order, "collate_fn": collate, "generator": torch.Generator()}
         return DataLoader(self.examples, self.settings.batch, **own)
 
     def learning_rate_factor(self, step: int) -> float:
@@ -184,26 +189,34 @@ class Run:
         return rising * max(0.0, 1 - step / self.steps)
 
     def batches(self, engine: Accelerator, model: Any, loader: Any) -> Iterator[dict[str, torch.Tensor]]:
-        """The batches that are not done yet; puts the newest checkpoint back first."""
-        self._engine, self._model = engine, model
-        self._resume()
-        self._live = live.Live(self.steps, done=self.done, quiet=self._quiet or not engine.is_main_process)
+        """The batches that are not done yet, from the newest checkpoint on.
+
+        The loop has recorded a batch's loss when it comes for the next batch: then a step that is complete is checked,
+        saved and shown. LabError when the loss was not recorded, or is no number any more.
+        """
+        plain = engine.unwrap_model(model)
+        self._resume(engine, plain)
+        left = self.done < self.steps and not self.history.stopped_early
+        view = live.Live(self.steps, done=self.done, quiet=self._quiet or not engine.is_main_process)
         began = time.perf_counter()
         try:
-            self._recompute(True)
-            if self.done < self.steps and not self.history.stopped_early:
-                for batch in engine.skip_first_batches(loader, self.done * self.settings.accumulation):
+            with _recomputing(plain) if self.settings.gradient_checkpointing else contextlib.nullcontext():
+                for batch in engine.skip_first_batches(loader, self.done * self.settings.accumulation) if left else ():
                     self.history.tokens += int(batch["attention_mask"].sum())
                     yield batch
+                    if engine.sync_gradients:
+                        self._finish_step(engine, plain)
+                        view.update(self.history.losses, self.history.checks)
+                        if self._watch:
+                            self._watch(self.done)
                     if self.history.stopped_early:
                         break
         finally:
             self.history.seconds = time.perf_counter() - began
-            self._recompute(False)
-            self._live.close()
+            view.close()
             machine.release_memory()
         if self._best is not None:
-            checkpoints.restore(engine.unwrap_model(model), self._best)
+            checkpoints.restore(plain, self._best)
 
     @property
     def done(self) -> int:
@@ -211,54 +224,35 @@ class Run:
         return len(self.history.losses)
 
     def record(self, loss: torch.Tensor) -> None:
-        """Take the loss of a batch. After the last batch of a step: check, save, show."""
+        """Take the loss of a batch."""
         self._parts.append(loss.detach())
-        if not self._engine.sync_gradients:
-            return
-        mean = sum(self._parts) / len(self._parts)
-        self.history.losses.append(self._engine.reduce(mean, "mean").item())
-        self._parts = []
+
+    def _finish_step(self, engine: Accelerator, model: Any) -> None:
+        if not self._parts:
+            raise LabError("The loss of this step was not recorded: call run.record(loss) for each batch.")
+        mean, self._parts = sum(self._parts) / len(self._parts), []
+        self.history.losses.append(engine.reduce(mean, "mean").item())
         if not math.isfinite(self.history.losses[-1]):
             raise LabError("The loss is no number any more: begin again with a smaller learning rate.")
         if self.settings.check_every and self.done % self.settings.check_every == 0:
-            self._check()
+            self._check(model)
         last = self.done == self.steps or self.history.stopped_early
         if self._kept and (last or self.done % self.settings.save_every == 0):
-            self._save()
-        self._live.update(self.history.losses, self.history.checks)
+            self._kept.save(engine, model, self.done, dataclasses.asdict(self.history), self._best)
 
-    def _recompute(self, on: bool) -> None:
-        """Gradient checkpointing while the run lasts: transformers' own, of the kind that works with frozen inputs."""
-        if not self.settings.gradient_checkpointing:
-            return
-        plain = self._engine.unwrap_model(self._model)
-        old, new = "gradient_checkpointing", "activation_checkpointing"  # transformers 5.15, and 5.24
-        name = new if hasattr(plain, f"{new}_enable") else old
-        if on:
-            getattr(plain, f"{name}_enable")({"use_reentrant": False})
-        else:
-            getattr(plain, f"{name}_disable")()
-
-    def _check(self) -> None:
-        loss = mean_loss(self._model, self._validation, pad=self._collate.keywords["pad"], batch=self.settings.batch)
-        best = min((loss for _, loss in self.history.checks), default=float("inf"))
+    def _check(self, model: Any) -> None:
+        loss = chat.mean_loss(model, self._validation, pad=self._pad, batch=self.settings.batch)
+        if all(loss < earlier for _, earlier in self.history.checks):
+            self._best = checkpoints.trained(model)
         self.history.checks.append((self.done, loss))
-        if loss < best:
-            self._best = checkpoints.trained(self._engine.unwrap_model(self._model))
-        since = self.history.checks[-self.settings.patience :]
-        bests = [loss for _, loss in self.history.checks[: -self.settings.patience]]
-        self.history.stopped_early = bool(bests) and min(loss for _, loss in since) >= min(bests)
+        self.history.stopped_early = no_longer_better(self.history.checks, self.settings.patience)
 
-    def _save(self) -> None:
-        state = dataclasses.asdict(self.history)
-        self._kept.save(self._engine, self._engine.unwrap_model(self._model), self.done, state, self._best)
-
-    def _resume(self) -> None:
+    def _resume(self, engine: Accelerator, model: Any) -> None:
         if self._kept is None:
             return
-        if self._engine.num_processes > 1:
+        if engine.num_processes > 1:
             raise LabError("Checkpoints here are those of one process: leave out folder= with several.")
-        if found := self._kept.load(self._engine, self._engine.unwrap_model(self._model)):
+        if found := self._kept.load(engine, model):
             state, self._best = found
             checks = [tuple(check) for check in state["checks"]]
             self.history = History(state["losses"], checks, state["stopped_early"])
@@ -274,6 +268,29 @@ class Run:
         return {**settings, "data": data, "trained": hashlib.sha256(repr(names).encode()).hexdigest()}
 
 
+@contextlib.contextmanager
+def _recomputing(model: Any) -> Iterator[None]:
+    """Gradient checkpointing while the block lasts: transformers' own, of the kind that works with frozen inputs."""
+    old, new = "gradient_checkpointing", "activation_checkpointing"  # transformers 5.15, and 5.24
+    name = new if hasattr(model, f"{new}_enable") else old
+    getattr(model, f"{name}_enable")({"use_reentrant": False})
+    try:
+        yield
+    finally:
+        getattr(model, f"{name}_disable")()
+
+
+def no_longer_better(checks: Sequence[tuple[int, float]], patience: int) -> bool:
+    """Whether the last `patience` checks `(step, loss)` brought no new best: the time for an early stop.
+
+    >>> no_longer_better([(4, 0.9), (8, 0.8), (12, 0.85), (16, 0.8)], patience=2)
+    True
+    """
+    losses = [loss for _, loss in checks]
+    before, since = losses[:-patience], losses[-patience:]
+    return bool(before) and min(since) >= min(before)
+
+
 def order(count: int, settings: Settings) -> list[int]:
     """Which example comes when: each epoch shuffled anew from the seed, and cut to whole steps."""
     draw, found = random.Random(settings.seed), []
@@ -283,17 +300,3 @@ def order(count: int, settings: Settings) -> list[int]:
     if len(found) < step:
         raise LabError(f"{len(found)} examples are less than one step of {step}: give more, or make the batch smaller.")
     return found[: len(found) // step * step]
-
-
-def mean_loss(model: Any, examples: Sequence[chat.Example], *, pad: int = 0, batch: int = 4) -> float:
-    """The loss of `chat.answer_loss` over examples, without learning from them."""
-    import torch
-
-    was_training, total = model.training, 0.0
-    model.eval()
-    with torch.no_grad():
-        for start in range(0, len(examples), batch):
-            part = examples[start : start + batch]
-            total += chat.answer_loss(model, chat.batch_for(model, part, pad=pad)).item() * len(part)
-    model.train(was_training)
-    return total / len(examples)

@@ -1,104 +1,24 @@
-"""How good the answers are: exact match with its uncertainty, the baselines without training, what was forgotten.
+"""How good the answers are: notes answered exactly, with and without training, and what was forgotten.
 
-Greedy decoding, so a score is the same each time on one machine. Memory is bounded: a few conversations at once.
-Knows answers. Knows nothing of how a model was trained.
+Knows the course's notes and questions. Knows nothing of how a model was trained.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from labkit.base import machine
-from labkit.base.errors import LabError
 from labkit.facts import teaching_data
+from labkit.models.evaluation.scores import Score, answers, score
 from labkit.models.finetuning import chat
-
-if TYPE_CHECKING:
-    import pandas
 
 # For a model that was not trained on the task: what to do, in full.
 FULL_INSTRUCTION = (
     "Copy the name and the amount from the note, and write its date in digits, as day/month. "
     'Answer only with JSON, as in {"name": "Ann Lee", "amount": 12.5, "date": "9/4"}'
 )
-_NEW_TOKENS = 40
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Score:
-    """`correct` of `total`; `rows` is a table with asked, wanted, answered and right."""
-
-    correct: int
-    total: int
-    rows: pandas.DataFrame
-
-    @property
-    def share(self) -> float:
-        """From 0 to 1."""
-        return self.correct / self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Where the share of all such items lies, with 95 % confidence (`wilson`)."""
-        return wilson(self.correct, self.total)
-
-    def __repr__(self) -> str:
-        low, high = self.interval
-        return f"{self.correct} of {self.total}: {self.share:.0%} (95 % interval {low:.0%} to {high:.0%})"
-
-
-def wilson(correct: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval for a share; `z` 1.96 is 95 %. Unlike share +- 2 errors it never leaves 0 to 1.
-
-    >>> low, high = wilson(38, 40)
-    >>> f"{low:.3f} to {high:.3f}"
-    '0.835 to 0.986'
-
-    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953. LabError unless 0 <= correct <= total.
-    """
-    if total < 1 or not 0 <= correct <= total:
-        raise LabError(f"{correct} of {total} is no share: correct must be from 0 to total, and total above 0.")
-    share, extra = correct / total, z * z / total
-    middle = share + extra / 2
-    half = z * math.sqrt(share * (1 - share) / total + extra / (4 * total))
-    # Rounding must not put the ends of 0 and of all a hair outside.
-    return max(0.0, (middle - half) / (1 + extra)), min(1.0, (middle + half) / (1 + extra))
-
-
-def answers(
-    model: Any, tokenizer: Any, conversations: Sequence[list[chat.Message]], *, new_tokens: int = _NEW_TOKENS, batch=16
-) -> list[str]:
-    """Greedy answers to conversations, `batch` at once, of at most `new_tokens` tokens each.
-
-    Conversations of like length are computed together: padding costs time and memory. The order stays the caller's.
-    """
-    import torch
-
-    if tokenizer.pad_token_id is None:
-        raise LabError("This tokenizer has no padding token: set tokenizer.pad_token = tokenizer.eos_token.")
-    texts = [tokenizer.apply_chat_template(c, add_generation_prompt=True, tokenize=False) for c in conversations]
-    prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-    places = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    found, was_training = [""] * len(prompts), model.training
-    model.eval()
-    for start in range(0, len(places), batch):
-        part = places[start : start + batch]
-        examples = [{"input_ids": prompts[place], "labels": prompts[place]} for place in part]
-        inputs = chat.batch_for(model, examples, pad=tokenizer.pad_token_id)
-        del inputs["labels"]
-        with torch.inference_mode():
-            output = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)
-        written = tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        for place, text in zip(part, written, strict=True):
-            found[place] = text
-    model.train(was_training)
-    machine.release_memory()
-    return found
 
 
 def exact_match(
@@ -124,7 +44,7 @@ def exact_match(
         conversations.append([system, *shown, {"role": "user", "content": row["note"]}])
     found = answers(model, tokenizer, conversations, batch=batch)
     right = [same_json(text, row["answer"]) for text, row in zip(found, rows, strict=True)]
-    return _score([row["note"] for row in rows], [row["answer"] for row in rows], found, right)
+    return score([row["note"] for row in rows], [row["answer"] for row in rows], found, right)
 
 
 def same_json(text: str, wanted: str) -> bool:
@@ -172,13 +92,13 @@ def reproduced(model: Any, tokenizer: Any, rows: Sequence[Row], *, batch: int = 
 def general(model: Any, tokenizer: Any, rows: Sequence[Row] | None = None, *, batch: int = 16) -> Score:
     """Simple questions about the world, asked as a user would: what fine-tuning for another task may destroy.
 
-    Right if one of the accepted answers stands in the answer as a word or words; case does not count. LabError never.
+    Right if one of the accepted answers stands in the answer as a word or words; case does not count.
     """
     rows = teaching_data.load("general", "test") if rows is None else rows
     conversations = [[{"role": "user", "content": row["question"]}] for row in rows]
     found = answers(model, tokenizer, conversations, new_tokens=24, batch=batch)
     right = [accepts(row["answers"], text) for text, row in zip(found, rows, strict=True)]
-    return _score([row["question"] for row in rows], [row["answers"][0] for row in rows], found, right)
+    return score([row["question"] for row in rows], [row["answers"][0] for row in rows], found, right)
 
 
 def accepts(accepted: Sequence[str], text: str) -> bool:
@@ -190,10 +110,3 @@ def accepts(accepted: Sequence[str], text: str) -> bool:
     words = "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
     wanted = ["".join(c if c.isalnum() else " " for c in one.lower()).split() for one in accepted]
     return any(words[at : at + len(one)] == one for one in wanted for at in range(len(words)))
-
-
-def _score(asked: list[str], wanted: list[str], found: list[str], right: list[bool]) -> Score:
-    import pandas
-
-    rows = pandas.DataFrame({"asked": asked, "wanted": wanted, "answered": found, "right": right})
-    return Score(sum(right), len(right), rows)

@@ -20,8 +20,7 @@ from labkit.base import cache, machine
 from labkit.base.errors import LabError
 from labkit.base.progress_bar import bar
 from labkit.facts import catalogue
-from labkit.world import conversion
-from labkit.world import weights as models
+from labkit.world import conversion, weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +44,7 @@ def make(file_type: str, target: Path | None = None, *, source: Path | None = No
     stopped in the middle, nothing is left behind. LabError for an unknown type, or one that cannot be made here.
     """
     require(file_type)
-    source = source or models.gguf_file(quiet=quiet)
+    source = source or weights.gguf_file(quiet=quiet)
     target = target or cache.subfolder("quantized", str(RECIPE)) / f"{source.stem}-{file_type}.gguf"
     if target.exists():
         return target
@@ -79,14 +78,14 @@ def plan(file_type: str, source: Path | None = None) -> pd.DataFrame:
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
     _known(file_type)
-    file, rows = source or models.gguf_file(), []
+    file, rows = source or weights.gguf_file(), []
     shapes, layers = _shapes(file, file.stat().st_mtime_ns)
     for name, shape in shapes.items():
         kind, fell_back = tensor_type(name, shape, file_type, layers)
-        weights, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
+        per_block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
         count = math.prod(shape)
         row = {"tensor": name, "rows": count // shape[0], "columns": shape[0], "type": kind}
-        rows.append(row | {"bits": 8 * size / weights, "bytes": count // weights * size, "fell_back": fell_back})
+        rows.append(row | {"bits": 8 * size / per_block, "bytes": count // per_block * size, "fell_back": fell_back})
     return pd.DataFrame(rows)
 
 
@@ -135,13 +134,13 @@ def quantize_rows(rows: np.ndarray, kind: str) -> np.ndarray:
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 
     number = GGMLQuantizationType[kind]
-    weights, size = GGML_QUANT_SIZES[number]
-    if rows.shape[1] % weights:
-        raise LabError(f"Rows of {rows.shape[1]} weights cannot be cut into blocks of {weights}, as {kind} needs.")
+    per_block, size = GGML_QUANT_SIZES[number]
+    if rows.shape[1] % per_block:
+        raise LabError(f"Rows of {rows.shape[1]} weights cannot be cut into blocks of {per_block}, as {kind} needs.")
     rows = np.ascontiguousarray(rows, dtype=np.float32)
     if kind == "F16" or (library := ggml()) is None:
         return quants.quantize(rows, number).view(np.uint8)
-    result = np.empty((rows.shape[0], rows.shape[1] // weights * size), np.uint8)
+    result = np.empty((rows.shape[0], rows.shape[1] // per_block * size), np.uint8)
     library.ggml_quantize_chunk(int(number), rows.ctypes.data, result.ctypes.data, 0, *rows.shape, None)
     return result
 
@@ -170,8 +169,8 @@ def dequantized(file: Path, *, quiet: bool = False) -> dict[str, torch.Tensor]:
     import torch
 
     reader = conversion.read(file)
-    weights = bar(conversion.weights(reader), f"Reading {file.name}", quiet=quiet, total=len(reader.tensors))
-    return {name: torch.from_numpy(values.copy()) for name, values in weights}
+    tensors = bar(conversion.weights(reader), f"Reading {file.name}", quiet=quiet, total=len(reader.tensors))
+    return {name: torch.from_numpy(values.copy()) for name, values in tensors}
 
 
 def load(file: Path, *, quiet: bool = False) -> Any:
@@ -183,11 +182,11 @@ def load(file: Path, *, quiet: bool = False) -> Any:
     from labkit.models import local
 
     model, _ = local.load(catalogue.DEFAULT, "fp32")
-    weights = dequantized(file, quiet=quiet)
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items() if name in weights}
-    if len(expected) != len(weights) or any(expected[name] != tuple(weights[name].shape) for name in weights):
+    tensors = dequantized(file, quiet=quiet)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items() if name in tensors}
+    if len(expected) != len(tensors) or any(expected[name] != tuple(tensors[name].shape) for name in tensors):
         raise LabError(f"{file.name} is not a version of the course model: its tensors have other names or sizes.")
-    model.load_state_dict(weights, strict=False, assign=True)
+    model.load_state_dict(tensors, strict=False, assign=True)
     model.tie_weights()
     return model.eval()
 
@@ -202,11 +201,11 @@ def _layer_count(reader: Any) -> int:
 
 
 def write(
-    source: Path, part: Path, file_type: str, weights: Callable[[Any], np.ndarray] | None = None, *, quiet: bool = False
+    source: Path, part: Path, file_type: str, values: Callable[[Any], np.ndarray] | None = None, *, quiet: bool = False
 ) -> None:
     """Write `part`: the keys of `source`, and its tensors as `file_type` (one of `TYPES`, or F16) has them.
 
-    `weights` gives a tensor of the reader in fp32, for a model of the same shape with other weights; else they are
+    `values` gives a tensor of the reader in fp32, for a model of the same shape with other weights; else they are
     those of `source`. The weights go through fp32 a few rows at a time: an embedding whole costs half a gigabyte.
     """
     import numpy as np
@@ -236,20 +235,20 @@ def write(
         reader.fields.clear()
         machine.release_memory()
         for tensor in bar(reader.tensors, f"Making {file_type}", quiet=quiet):
-            writer.write_tensor_data(_as(tensor, kinds[tensor.name], weights))
+            writer.write_tensor_data(_as(tensor, kinds[tensor.name], values))
     finally:
         writer.close()
 
 
-def _as(tensor: Any, kind: str, weights: Callable[[Any], np.ndarray] | None) -> np.ndarray:
+def _as(tensor: Any, kind: str, values: Callable[[Any], np.ndarray] | None) -> np.ndarray:
     """The bytes of a tensor as `kind`; one without rows, a norm, stays fp32."""
     import numpy as np
     from gguf import quants
 
     def read(data: np.ndarray) -> np.ndarray:
-        return data if weights else quants.dequantize(data, tensor.tensor_type)
+        return data if values else quants.dequantize(data, tensor.tensor_type)
 
-    data = weights(tensor) if weights else tensor.data
+    data = values(tensor) if values else tensor.data
     if data.ndim < 2:
         return read(data)
     return np.concatenate([quantize_rows(read(data[row : row + _ROWS]), kind) for row in range(0, len(data), _ROWS)])

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.base import cache, machine
+from labkit.base import cache, machine, pip
 from labkit.base.errors import LabError
 from labkit.models.quantization import gguf_files
 
@@ -169,19 +167,14 @@ def torchao_ready() -> bool:
     return (torchao_folder() / "torchao").is_dir() or importlib.util.find_spec("torchao") is not None
 
 
-def fetch_torchao(*, quiet: bool = False) -> Path:
-    """Install torchao (1.4 MB to download on most systems) into its folder, once. LabError when pip cannot.
-
-    pip shows its progress on the error stream, unless `quiet`.
-    """
+def fetch_torchao() -> Path:
+    """Install torchao (1.4 MB to download on most systems) into its folder, once. LabError when pip cannot."""
     folder = torchao_folder()
     if not (folder / "torchao").is_dir():
         with cache.replacing(folder) as part:
-            command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
-            shown = {"capture_output": True} if quiet else {"stdout": 2}
-            run = subprocess.run([*command, "--target", str(part), _TORCHAO], **shown)
-            if run.returncode:
-                raise LabError("torchao could not be installed: connect to the internet, or go on without its rows.")
+            command = [*pip.PIP, "install", "--disable-pip-version-check", "--no-deps", "--target", str(part), _TORCHAO]
+            cure = "connect to the internet, or go on without its rows"
+            pip.run(command, failed="torchao could not be installed", cure=cure)
     return folder
 
 

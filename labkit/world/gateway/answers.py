@@ -11,8 +11,8 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from labkit.world.gateway.requests import Refused
 from labkit.world.services import providers
+from labkit.world.services.refusals import Refused
 
 DONE = b"data: [DONE]\n\n"
 _CALL = re.compile(r"\s*<tool_call>\s*(\{.*\})\s*(</tool_call>)?\s*", re.DOTALL)
@@ -81,17 +81,18 @@ def joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def with_call(answer: dict[str, Any], *, forced: bool) -> dict[str, Any]:
-    """The answer with a tool call where the model has written one; half a call, cut off by max_tokens, stays text."""
+    """The answer with the tool calls that the model has written; half a call, cut off by max_tokens, stays text."""
     for choice in answer["choices"]:
         message = choice["message"]
         text = message.get("content") or ""
         match = _CALL.fullmatch(text)
         try:
-            call = json.loads(text if forced else match[1] if match else "")
-            function = {"name": call["name"], "arguments": json.dumps(call["arguments"])}
+            found = json.loads(text if forced else match[1] if match else "")
+            wanted = found if isinstance(found, list) else [found]
+            functions = [{"name": one["name"], "arguments": json.dumps(one["arguments"])} for one in wanted]
         except (ValueError, LookupError, TypeError):
             continue
-        calls = [{"id": f"call_{secrets.token_hex(8)}", "type": "function", "function": function}]
+        calls = [{"id": f"call_{secrets.token_hex(8)}", "type": "function", "function": one} for one in functions]
         choice["message"] = {**message, "content": None, "tool_calls": calls}
         choice["finish_reason"] = "tool_calls"
     return answer
@@ -106,7 +107,10 @@ def as_events(answer: dict[str, Any], *, usage: bool) -> Iterator[bytes]:
         if calls := delta.get("tool_calls"):
             delta["tool_calls"] = [{**call, "index": index} for index, call in enumerate(calls)]
         place = {"index": choice["index"], "logprobs": choice.get("logprobs")}
-        yield event({**shared, "choices": [{**place, "delta": delta, "finish_reason": None}]})
+        # Thoughts come before the answer, in pieces of their own.
+        thoughts = [{"role": "assistant", "reasoning_content": delta.pop("reasoning_content", None)}]
+        for piece in [*(one for one in thoughts if one["reasoning_content"]), delta]:
+            yield event({**shared, "choices": [{**place, "delta": piece, "finish_reason": None}]})
         end = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}
         yield event({**shared, "choices": [end]})
     if usage:

@@ -16,18 +16,17 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from labkit.world.gateway import answers, requests
+from labkit.world.gateway import answers, requests, thinking
 from labkit.world.gateway.guard import NOT_A_PROVIDER, Guard
-from labkit.world.gateway.requests import Refused
 from labkit.world.gateway.upstream import Upstream, refusal
 from labkit.world.services import providers
 from labkit.world.services.drills import Drills
 from labkit.world.services.middleware import Mark
+from labkit.world.services.refusals import Refused, handlers
 
 CHAT, TEXT, EMBEDDINGS = "/chat/completions", "/completions", "/embeddings"
 _MODEL = "/hf-inference/models/{owner}/{name}"
@@ -47,24 +46,18 @@ def application(upstream: Upstream, *, key: str, class_token: bool = False) -> A
         Route(f"/{{route:path}}{TEXT}", _completion, methods=["POST"]),
         Route(f"/{{route:path}}{EMBEDDINGS}", _embeddings, methods=["POST"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _error})
+    app = Starlette(routes=routes, exception_handlers=handlers(_elsewhere))
     app.state.upstream = upstream
     guarded = Guard(app if class_token else Drills(app), key=key, class_token=class_token)
     return Mark(guarded, warning=NOT_A_PROVIDER)
 
 
-async def _error(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, HTTPException)
-    sentence = problem.detail
-    if problem.status_code in (404, 405) and not isinstance(problem, Refused):
-        sentence = (
-            f"The course's gateway has nothing at {request.method} {request.url.path}: it answers chat, text "
-            'generation and embeddings; images and speech need mode="live".'
-        )
-    more = problem.more if isinstance(problem, Refused) else {}
-    plain = sentence.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
-    headers = {"X-Error-Message": plain, **(problem.headers or {})}
-    return JSONResponse({"error": sentence, **more}, problem.status_code, headers)
+def _elsewhere(request: Request, status: int) -> Refused:
+    return Refused(
+        status,
+        f"The course's gateway has nothing at {request.method} {request.url.path}: it answers chat, text generation "
+        'and embeddings; images and speech need mode="live".',
+    )
 
 
 async def _health(request: Request) -> Response:
@@ -101,14 +94,17 @@ async def _body(request: Request) -> tuple[Upstream, dict[str, Any]]:
 async def _chat(request: Request) -> Response:
     upstream, body = await _body(request)
     body = requests.chat(body)
-    if not upstream.is_ours or not (body.get("tools") or body.get("n", 1) > 1 or _has_calls(body)):
+    thoughts = thinking.effort(body) if upstream.is_ours else 0
+    if not upstream.is_ours or not (thoughts or body.get("tools") or body.get("n", 1) > 1 or _has_calls(body)):
         return await _relayed(upstream, CHAT, body)
-    forced = bool(requests.forced_tools(body))
     asked = requests.with_tools(body) | {"stream": False}
     asked.pop("stream_options", None)
-    answer = answers.joined(await _several(upstream, asked, asked.pop("n", 1)))
+    if thoughts:
+        answer = await thinking.thought(lambda one: _whole(upstream, CHAT, one), asked, thoughts)
+    else:
+        answer = answers.joined(await _several(upstream, asked, asked.pop("n", 1)))
     if body.get("tools"):
-        answer = answers.with_call(answer, forced=forced)
+        answer = answers.with_call(answer, forced=bool(requests.forced_tools(body)))
     if not body.get("stream"):
         return JSONResponse(answer)
     usage = bool((body.get("stream_options") or {}).get("include_usage"))

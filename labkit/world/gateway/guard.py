@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from typing import Any
 
-from labkit.world.services.middleware import refuse
+from labkit.world.services.refusals import Refused
 
 NOT_A_PROVIDER = "local-gateway; answers come from the course's gateway, not from huggingface.co or a provider"
 KEY_HEADER = "x-labkit-key"
@@ -33,7 +33,7 @@ class Guard:
         if scope["type"] != "http" or scope["path"] == "/health":
             return await self.app(scope, receive, send)
         if problem := self._problem(dict(scope["headers"])):
-            return await refuse(send, 401, problem)
+            return await Refused(401, problem).response()(scope, receive, send)
         body = bytearray()
         more = True
         while more:
@@ -43,8 +43,9 @@ class Guard:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > MAX_BODY:
-                close = {"Connection": "close"}
-                return await refuse(send, 413, f"A request has at most {MAX_BODY >> 20} MB: send less.", close)
+                refused = Refused(413, f"A request has at most {MAX_BODY >> 20} MB: send less.")
+                refused.headers["Connection"] = "close"
+                return await refused.response()(scope, receive, send)
         await self._until_gone(scope, bytes(body), receive, send)
 
     def _problem(self, headers: dict[bytes, bytes]) -> str:

@@ -9,28 +9,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from starlette.exceptions import HTTPException
-
 from labkit.world.services import providers
+from labkit.world.services.refusals import Refused
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 # What text-generation servers take and llama.cpp does not: asked for, it is refused rather than left out.
 _NOT_HERE = ("adapter_id", "best_of", "decoder_input_details", "grammar", "top_n_tokens", "truncate", "watermark")
+_CALL_ONE = 'To call one, write <tool_call>{"name": NAME, "arguments": {...}}</tool_call> and nothing else.'
+_CALL_SEVERAL = 'To call them, write a JSON list of {"name": NAME, "arguments": {...}}, one for each call.'
+_MOST_CALLS = 4  # else a small model writes calls until its tokens are used up
 _SAMPLING = ("frequency_penalty", "seed", "stop", "temperature", "top_k", "top_p", "typical_p")
 
 
-class Refused(HTTPException):
-    """An answer that is an error: status, a sentence, headers, and what else the body says."""
-
-    def __init__(self, status: int, sentence: str, *, retry_after: int | None = None, **more: Any) -> None:
-        super().__init__(status, sentence, {"Retry-After": str(retry_after)} if retry_after is not None else None)
-        self.more = more
-
-
 def require_course_model(name: Any) -> None:
-    """Refuse every other model. In the router's form `MODEL:PROVIDER` or `MODEL:POLICY` the rest is no concern."""
+    """Refuse every other model. In the router's form `MODEL:NAME` the name is that of a provider or of a policy."""
     ours = providers.course_model()
-    if not isinstance(name, str) or name.partition(":")[0].lower() != ours.lower():
+    model, colon, who = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if model.lower() == ours.lower() and colon and who not in (*providers.POLICIES, *providers.PROVIDERS):
+        known = ", ".join((*providers.POLICIES, *providers.PROVIDERS))
+        raise Refused(400, f"Nobody is called {who[:100]!r} here: behind the colon stands one of {known}.")
+    if model.lower() != ours.lower():
         raise Refused(
             400,
             f"The course's gateway runs {ours} only, not {str(name)[:100]}: ask for that one, or start the lesson "
@@ -122,25 +120,25 @@ def with_tools(body: dict[str, Any]) -> dict[str, Any]:
 
     A forced call becomes a JSON schema, of which llama.cpp makes a grammar: the form is enforced, name and arguments
     are the model's own. (The grammar allows a Markdown fence around the JSON, which llama.cpp takes away again.) With
-    "auto" the model is told how to call, and may do so or not.
+    `parallel_tool_calls` it may be several calls, in a list. With "auto" the model is told how to call, and may do so
+    or not.
     """
     forced = forced_tools(body)
     told = forced or ([] if body.get("tool_choice") == "none" else _tools(body))
     plain = {key: value for key, value in body.items() if key not in ("tools", "tool_choice", "parallel_tool_calls")}
     plain["messages"] = [_plain_message(message) for message in body["messages"]]
+    several = bool(forced) and body.get("parallel_tool_calls") is True
     if told:
         described = "\n".join(json.dumps(tool["function"]) for tool in told)
-        text = (
-            f"You can call these functions:\n{described}\n"
-            'To call one, write <tool_call>{"name": NAME, "arguments": {...}}</tool_call> and nothing else.'
-        )
+        how = _CALL_SEVERAL if several else _CALL_ONE
+        text = f"You can call these functions:\n{described}\n{how}"
         first, rest = plain["messages"][0], plain["messages"][1:]
         if first["role"] == "system" and isinstance(first["content"], str):
             plain["messages"] = [{**first, "content": f"{first['content']}\n\n{text}"}, *rest]
         else:
             plain["messages"] = [{"role": "system", "content": text}, first, *rest]
     if forced:
-        schema = _call_schema(forced)
+        schema = _call_schema(forced, several=several)
         plain["response_format"] = {"type": "json_schema", "json_schema": {"name": "call", "schema": schema}}
     return plain
 
@@ -163,7 +161,7 @@ def _call_text(function: dict[str, Any]) -> str:
     return f'<tool_call>{{"name": "{function["name"]}", "arguments": {text}}}</tool_call>'
 
 
-def _call_schema(tools: list[dict[str, Any]]) -> dict[str, Any]:
+def _call_schema(tools: list[dict[str, Any]], *, several: bool) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     calls = []
     for tool in tools:
@@ -171,7 +169,9 @@ def _call_schema(tools: list[dict[str, Any]]) -> dict[str, Any]:
         definitions |= parameters.pop("$defs", {})  # references count from the root
         properties = {"name": {"const": tool["function"]["name"]}, "arguments": parameters}
         calls.append({"type": "object", "properties": properties, "required": [*properties]})
-    return {"anyOf": calls, "$defs": definitions} if len(calls) > 1 else {**calls[0], "$defs": definitions}
+    one = {"anyOf": calls} if len(calls) > 1 else calls[0]
+    form = {"type": "array", "items": one, "minItems": 1, "maxItems": _MOST_CALLS} if several else one
+    return {**form, "$defs": definitions}
 
 
 # --- text in, text or vectors out

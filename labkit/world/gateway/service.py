@@ -12,16 +12,14 @@ import os
 import secrets
 import socket
 import sys
-import threading
-import time
 from typing import Any
 
 from labkit.base import processes
 from labkit.base.errors import LabError
 from labkit.world import services
 from labkit.world.gateway.guard import NOT_A_PROVIDER
-from labkit.world.services.host import host, new_key
-from labkit.world.services.terminal import stay
+from labkit.world.services import host, http_server
+from labkit.world.services.terminal import stay, until_ctrl_c
 
 _SHORTEST_TOKEN = 8
 
@@ -31,7 +29,7 @@ def inference_gateway(*, port: int = 0) -> services.Service:
 
     Raises LabError when that is no URL, when it cannot start, or `port` is taken.
     """
-    return services.join("gateway", port=port, **_destination())
+    return services.join(GATEWAY, port=port, **_destination())
 
 
 def _destination() -> dict[str, str]:
@@ -49,41 +47,25 @@ def _command(endpoint: str | None = None, fingerprint: str | None = None) -> lis
     return [*command, "--endpoint", endpoint] if endpoint else command
 
 
-services.register("gateway", _command)
+GATEWAY = services.Kind("gateway", _command)
 
 
 def main(argv: list[str]) -> int:
-    """The process of the service: serve until nobody uses it."""
-    parser = argparse.ArgumentParser(prog="python -m labkit.world.gateway.service", description=__doc__.splitlines()[0])
-    parser.add_argument("--service", required=True, help="the name of the service")
-    parser.add_argument("--port", type=int, default=0, help="default: any free one")
-    parser.add_argument("--linger", type=float, default=services.LINGER_S, help="seconds to wait for a next user")
+    """The process of the service."""
+    parser = argparse.ArgumentParser(prog="python -m labkit.world.gateway.service")
     parser.add_argument("--endpoint", help="forward to this URL, with the key in LABKIT_ENDPOINT_KEY")
-    options = parser.parse_args(argv)
-    key = new_key()
-    try:
-        port = _serve("127.0.0.1", options.port, options.endpoint, key=key).getsockname()[1]
-    except LabError as problem:
-        print(f"labkit: {problem}", file=sys.stderr)
-        return 1
-    host(options.service, f"http://127.0.0.1:{port}", key, linger=options.linger)
-    os._exit(0)
+    return host.main(argv, parser, lambda options, key: (_serve(options.port, options.endpoint, key=key), None))
 
 
-def _serve(address: str, port: int, endpoint: str | None, **access: Any) -> socket.socket:
-    """Serve in a thread, as long as the process lives; the listening socket."""
-    import uvicorn
-
+def _serve(port: int, endpoint: str | None, *, address: str = "127.0.0.1", **access: Any) -> str:
+    """Serve in a thread, as long as the process lives; the URL."""
     from labkit.world.gateway import upstream as upstreams
     from labkit.world.gateway.api import application
 
     listener = processes.listen(port, address)
     key = os.environ.get("LABKIT_ENDPOINT_KEY", "")
     upstream = upstreams.endpoint(endpoint, key) if endpoint else upstreams.ours()
-    app = application(upstream, **access)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off"))
-    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
-    return listener
+    return http_server.start(application(upstream, **access), listener)
 
 
 def gateway(argv: list[str]) -> int:
@@ -112,19 +94,15 @@ def _class(port: int, token: str | None) -> int:
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise LabError(f"The class token needs at least {_SHORTEST_TOKEN} plain characters without spaces.")
     endpoint = _destination().get("endpoint")
-    port = _serve("0.0.0.0", port, endpoint, key=token, class_token=True).getsockname()[1]
-    print(f"""http://{_own_address()}:{port}
+    port = _serve(port, endpoint, address="0.0.0.0", key=token, class_token=True).rpartition(":")[2]
+    greeting = f"""http://{_own_address()}:{port}
 Everybody in this network who has the class token may use it. Learners set, before they start the course:
   LABKIT_ENDPOINT=http://{_own_address()}:{port}
   LABKIT_ENDPOINT_KEY={token}
-Prompts travel unencrypted in this network. Ctrl-C ends this.""")
-    sys.stdout.flush()
-    try:
-        while True:
-            time.sleep(1)
-    except KeyboardInterrupt:
-        print("\nThe gateway of the class has ended.", flush=True)
-        return 0
+Prompts travel unencrypted in this network. Ctrl-C ends this."""
+    until_ctrl_c(greeting)
+    print("\nThe gateway of the class has ended.", flush=True)
+    return 0
 
 
 def _own_address() -> str:

@@ -20,9 +20,9 @@ from typing import Any
 import httpx2
 
 from labkit.base.errors import LabError
-from labkit.world.gateway.requests import Refused
 from labkit.world.model_server.service import EMBEDDING_CONTEXT, model_server
 from labkit.world.services import providers
+from labkit.world.services.refusals import Refused
 
 # Together as much memory for keys and values as one request of 8,192 tokens takes.
 SLOTS, CONTEXT = 4, 2048

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from labkit.world.hub.answers import Refused
 from labkit.world.hub.files import Repo
+from labkit.world.services.refusals import Refused
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def user(request: Request) -> User | None:
         return None
     token = header.removeprefix("Bearer ").strip()
     if token not in TOKENS:
-        raise Refused(401, "", "Invalid credentials in Authorization header: this Hub knows the course's tokens only.")
+        raise Refused(401, "Invalid credentials in Authorization header: this Hub knows the course's tokens only.")
     return TOKENS[token]
 
 
@@ -67,13 +67,15 @@ def repo(request: Request) -> Repo:
             raise no_repo(request, asking)
         return state.at(revision)
     if revision not in (None, "main", found.sha):
-        raise Refused(404, "RevisionNotFound", f"{found.id} has no revision {revision}: it has main.")
+        raise Refused(404, f"{found.id} has no revision {revision}: it has main.", error_code="RevisionNotFound")
     return found
 
 
 def no_repo(request: Request, asking: User | None) -> Refused:
     wanted = "{owner}/{name}".format(**request.path_params)
-    return Refused(404 if asking else 401, "RepoNotFound", f"There is no repository {wanted} on the course's Hub.")
+    return Refused(
+        404 if asking else 401, f"There is no repository {wanted} on the course's Hub.", error_code="RepoNotFound"
+    )
 
 
 def may_see(private: bool, owner: str, asking: User | None) -> bool:
@@ -94,16 +96,18 @@ def require_access(request: Request, found: Repo) -> None:
     asking = user(request)
     if found.gated and not (asking and (asking.let_in or asking.name == found.author)):
         how = "log in" if asking is None else "ask for access on its page"
-        raise Refused(403 if asking else 401, "GatedRepo", f"Access to {found.id} is restricted: {how} first.")
+        raise Refused(
+            403 if asking else 401, f"Access to {found.id} is restricted: {how} first.", error_code="GatedRepo"
+        )
 
 
 def require_writer(request: Request, owner: str | None) -> User:
     """Who asks, if they may write in the place of `owner` (None: their own). 401 or 403 in a sentence."""
     asking = user(request)
     if asking is None:
-        raise Refused(401, "", "Writing needs a token: the course's Hub takes hf_course_learner.")
+        raise Refused(401, "Writing needs a token: the course's Hub takes hf_course_learner.")
     if asking.role != "write":
-        raise Refused(403, "", "This token may read and not write: make one with the role write, for this task alone.")
+        raise Refused(403, "This token may read and not write: make one with the role write, for this task alone.")
     if owner is not None and owner.lower() != asking.name:
-        raise Refused(403, "", f"You don't have the rights to write in {owner}/: your own place is {asking.name}/.")
+        raise Refused(403, f"You don't have the rights to write in {owner}/: your own place is {asking.name}/.")
     return asking

@@ -1,4 +1,4 @@
-"""What both halves of the local Hub share: refusals in the client's own terms, and the facts of a repository.
+"""What both halves of the local Hub share: how parameters are read, and the facts of a repository.
 
 Knows what `model_info` tells. Knows nothing of routes.
 """
@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from starlette.datastructures import QueryParams
-from starlette.exceptions import HTTPException
 
 from labkit.world.hub.files import File, Repo
 from labkit.world.services import providers
+from labkit.world.services.refusals import Refused
 
 _ALWAYS = ("_id", "id", "modelId")
 _EXPANDABLE = {
@@ -30,27 +30,18 @@ _EXPANDABLE = {
 _known: weakref.WeakKeyDictionary[Repo, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 
-class Refused(HTTPException):
-    """An answer that is an error, in the client's own terms: status, `X-Error-Code`, and a sentence."""
-
-    def __init__(self, status: int, code: str, sentence: str) -> None:
-        # A header is one line of Latin letters, and the sentence may quote anything that was asked for.
-        line = "".join(one if " " <= one <= "~" else one.encode("unicode_escape").decode() for one in sentence)
-        super().__init__(status, sentence, {"X-Error-Code": code, "X-Error-Message": line})
-
-
 def only(query: QueryParams, known: set[str]) -> None:
     """400 for a parameter that would be ignored: an answer that silently left it out would be wrong."""
     for name in query:
         if name not in known:
-            raise Refused(400, "", f"The course's Hub does not know {name[:50]!r} here.")
+            raise Refused(400, f"The course's Hub does not know {name[:50]!r} here.")
 
 
 def truth(query: QueryParams, name: str) -> bool:
     """A parameter that is true or false; false where it is not given, 400 for anything else."""
     text = query.get(name, "false").lower()
     if text not in ("true", "1", "false", "0"):
-        raise Refused(400, "", f"{name} is true or false, and not {text[:20]!r}.")
+        raise Refused(400, f"{name} is true or false, and not {text[:20]!r}.")
     return text in ("true", "1")
 
 
@@ -111,7 +102,7 @@ def expanded(repo: Repo, wanted: list[str], repos: Iterable[Repo]) -> dict[str, 
     known = _EXPANDABLE[repo.kind]
     for name in wanted:
         if name not in known:
-            raise Refused(400, "", f"The course's Hub cannot expand {name!r}: it knows {', '.join(sorted(known))}.")
+            raise Refused(400, f"The course's Hub cannot expand {name!r}: it knows {', '.join(sorted(known))}.")
     facts = facts_of(repo)
     # As on the real Hub, these are told only to those who ask for them by name.
     if "inferenceProviderMapping" in wanted:

@@ -8,7 +8,6 @@ Knows routes and who asks; searching, what lies in a repository, its bytes and w
 from __future__ import annotations
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,7 +15,7 @@ from starlette.routing import Route
 
 from labkit.world.hub import contents, upload
 from labkit.world.hub.access import repo, require_access, user, visible
-from labkit.world.hub.answers import Refused, expanded, facts_of, only, truth
+from labkit.world.hub.answers import expanded, facts_of, only, truth
 from labkit.world.hub.drills import HubDrills
 from labkit.world.hub.files import Repo
 from labkit.world.hub.repos import NOT_THE_HUB
@@ -24,6 +23,7 @@ from labkit.world.hub.resolve import resolve
 from labkit.world.hub.scratch import Scratch
 from labkit.world.hub.search import dataset_tags_by_type, list_datasets, list_models, tags_by_type
 from labkit.world.services.middleware import Mark
+from labkit.world.services.refusals import Refused, handlers
 
 
 def application(repos: dict[str, Repo], scratch: Scratch | None = None) -> Starlette:
@@ -50,7 +50,7 @@ def application(repos: dict[str, Repo], scratch: Scratch | None = None) -> Starl
         routes += [Route(f"/api/{kind}/{{name}}{rest}", _without_owner) for rest in _BELOW]
     routes.append(Route("/{name}/resolve/{revision}/{path:path}", _without_owner))
     middleware = [Middleware(Mark, warning=NOT_THE_HUB), Middleware(HubDrills)]
-    app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _error})
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers(_elsewhere))
     app.state.repos, app.state.scratch, app.state.tickets = repos, scratch or Scratch(), {}
     return app
 
@@ -77,13 +77,9 @@ def _of_one_repository(path: str) -> list[Route]:
     ]
 
 
-async def _error(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, HTTPException)
-    if problem.status_code in (404, 405) and not isinstance(problem, Refused):
-        place = f"{request.method} {request.url.path[:80]}"
-        problem = Refused(400, "", f"The course's Hub has nothing at {place}: try it in live mode.")
-    headers = {"X-Error-Message": problem.detail, **(problem.headers or {})}
-    return JSONResponse({"error": problem.detail}, problem.status_code, headers)
+def _elsewhere(request: Request, status: int) -> Refused:
+    place = f"{request.method} {request.url.path[:80]}"
+    return Refused(400, f"The course's Hub has nothing at {place}: try it in live mode.")
 
 
 async def _health(request: Request) -> Response:
@@ -97,7 +93,7 @@ async def _nothing(request: Request) -> Response:
 async def _whoami(request: Request) -> Response:
     asking = user(request)
     if asking is None:
-        raise Refused(401, "", "Invalid user token.")
+        raise Refused(401, "Invalid user token.")
     rights = {"type": "access_token", "accessToken": {"displayName": "course", "role": asking.role}}
     return JSONResponse({"type": "user", "name": asking.name, "fullname": asking.name, "orgs": [], "auth": rights})
 
@@ -114,7 +110,7 @@ async def _info(request: Request) -> Response:
     found, query = repo(request), request.query_params
     only(query, {"blobs", "securityStatus", "expand", "expand[]"})
     if truth(query, "securityStatus"):
-        raise Refused(400, "", "The course's Hub cannot tell a security status: nobody scans files here.")
+        raise Refused(400, "The course's Hub cannot tell a security status: nobody scans files here.")
     wanted = query.getlist("expand") + query.getlist("expand[]")
     if wanted:
         return JSONResponse(expanded(found, wanted, visible(request)))
@@ -125,5 +121,7 @@ async def _without_owner(request: Request) -> Response:
     """The real Hub has a few old repositories whose id is a name alone, such as gpt2. This one has none."""
     name = request.path_params["name"]
     raise Refused(
-        404 if user(request) else 401, "RepoNotFound", f"The course's Hub has no {name[:80]}: an id here is owner/name."
+        404 if user(request) else 401,
+        f"The course's Hub has no {name[:80]}: an id here is owner/name.",
+        error_code="RepoNotFound",
     )

@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from labkit.world.hub.access import key_of, repo, require_access
-from labkit.world.hub.answers import Refused, facts_of, only, truth
+from labkit.world.hub.answers import facts_of, only, truth
 from labkit.world.hub.files import File, Repo
 from labkit.world.hub.scratch import Commit, State
 from labkit.world.hub.upload import body_of
+from labkit.world.services.refusals import Refused
 
 _UNKNOWN_DAY = "1970-01-01T00:00:00.000Z"
 _LONGEST_HEADER = 100_000_000  # what the reader of the format itself takes at most
@@ -31,7 +32,7 @@ async def tree(request: Request) -> Response:
     found, path = repo(request), request.path_params.get("path", "").strip("/")
     folders = _folders(found)
     if path and path not in folders:
-        raise Refused(404, "EntryNotFound", f"{found.id} has no folder {path[:80]}.")
+        raise Refused(404, f"{found.id} has no folder {path[:80]}.", error_code="EntryNotFound")
     start, deep = f"{path}/" if path else "", truth(query, "recursive")
     entries = [_folder(found, name) for name in folders] + [_entry(file) for file in found.files.values()]
     listed = [entry for entry in entries if entry["path"].startswith(start)]
@@ -98,7 +99,7 @@ async def commits(request: Request) -> Response:
     only(query, {"expand", "expand[]"})
     wanted = query.getlist("expand") + query.getlist("expand[]")
     if set(wanted) - {"formatted"}:
-        raise Refused(400, "", f"The course's Hub cannot expand {wanted[0][:50]!r} of a commit: it knows formatted.")
+        raise Refused(400, f"The course's Hub cannot expand {wanted[0][:50]!r} of a commit: it knows formatted.")
     found, state = repo(request), _state(request)
     history = state.history(request.path_params["revision"]) if state else [_only_commit(found)]
     return JSONResponse([_told(commit, formatted=bool(wanted)) for commit in history])
@@ -154,13 +155,15 @@ async def safetensors_metadata(request: Request) -> Response:
     require_access(request, found)
     file = found.files.get(path)
     if file is None:
-        raise Refused(404, "EntryNotFound", f"{found.id} has no file {path[:80]}.")
+        raise Refused(404, f"{found.id} has no file {path[:80]}.", error_code="EntryNotFound")
     index = _object(file.read(0, file.size))
     if not isinstance(index.get("weight_map"), dict):
-        raise Refused(400, "", f"{path[:80]} is not the index of a model in several files.")
+        raise Refused(400, f"{path[:80]} is not the index of a model in several files.")
     parts = sorted({str(name) for name in index["weight_map"].values()})
     if missing := [name for name in parts if name not in found.files]:
-        raise Refused(404, "EntryNotFound", f"{path[:80]} names {missing[0][:80]}, and there is no such file.")
+        raise Refused(
+            404, f"{path[:80]} names {missing[0][:80]}, and there is no such file.", error_code="EntryNotFound"
+        )
     headers = {name: _header(found.files[name]) for name in parts}
     return JSONResponse({"index": {"metadata": index.get("metadata")}, "headers": headers})
 
@@ -176,5 +179,5 @@ def _object(content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Refused(400, "", "What should be a JSON object is none: the file is damaged, or of another kind.")
+        raise Refused(400, "What should be a JSON object is none: the file is damaged, or of another kind.")
     return found

@@ -18,7 +18,7 @@ from typing import Any
 from labkit.base.errors import LabError
 from labkit.world.hub.access import TOKENS
 from labkit.world.services.drills import ROUTE, Drill, Drills, ask
-from labkit.world.services.middleware import refuse
+from labkit.world.services.refusals import Refused
 
 
 def order(
@@ -63,5 +63,6 @@ class HubDrills(Drills):
         if scope["type"] == "http" and scope["path"] == ROUTE:
             given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
             if given not in TOKENS:
-                return await refuse(send, 401, "Drills are ordered with a token of the course.")
+                refused = Refused(401, "Drills are ordered with a token of the course.")
+                return await refused.response()(scope, receive, send)
         await super().__call__(scope, receive, send)

@@ -21,8 +21,8 @@ from typing import Any
 from labkit.base import cache
 from labkit.base.errors import LabError
 from labkit.world.hub import card_metadata
-from labkit.world.hub.answers import Refused
 from labkit.world.hub.files import LARGE, File, Repo
+from labkit.world.services.refusals import Refused
 
 # Weights of the course's own models are half a GB; a whole class of them would fill a laptop.
 MOST_BYTES = 2_000_000_000
@@ -78,7 +78,7 @@ class State:
         found = self.branches.get(name) or self.tags.get(name) or (name if name in self.commits else None)
         if found is None:
             names = ", ".join([*self.branches, *self.tags])
-            raise Refused(404, "RevisionNotFound", f"{self.id} has no revision {name[:80]}: it has {names}.")
+            raise Refused(404, f"{self.id} has no revision {name[:80]}: it has {names}.", error_code="RevisionNotFound")
         return self.commits[found]
 
     def history(self, revision: str | None) -> Iterator[Commit]:
@@ -179,7 +179,7 @@ class Scratch:
         try:
             cache.write_atomically(self._place(new.key), json.dumps(record))
         except LabError as problem:
-            raise Refused(507, "", str(problem)) from None
+            raise Refused(507, str(problem)) from None
         self._states[new.key] = new
         return new
 
@@ -196,12 +196,11 @@ class Scratch:
         """Keep a content; the same one twice is kept once."""
         name = hashlib.sha256(content).hexdigest()
         if not (self.objects / name).exists():
-            self.require_room(len(content))
             try:
                 with cache.replacing(self.objects / name) as part:
                     part.write_bytes(content)
             except LabError as problem:
-                raise Refused(507, "", str(problem)) from None
+                raise Refused(507, str(problem)) from None
         return Entry(name, len(content), git_name(content))
 
     def stored(self, sha256: str) -> Entry | None:
@@ -213,12 +212,12 @@ class Scratch:
         """413 for what is too large for the course, 507 when the disk is full."""
         if size > MOST_BYTES:
             raise Refused(
-                413, "", f"The course's Hub takes files of up to {MOST_BYTES / 1e9:.0f} GB, not {size / 1e9:.1f}."
+                413, f"The course's Hub takes files of up to {MOST_BYTES / 1e9:.0f} GB, not {size / 1e9:.1f}."
             )
         try:
             cache.require_space(self.folder, size + 50_000_000, "This upload")
         except LabError as problem:
-            raise Refused(507, "", str(problem)) from None
+            raise Refused(507, str(problem)) from None
 
     def _place(self, key: str) -> Path:
         return self._places / f"{key.replace('/', '--')}.json"

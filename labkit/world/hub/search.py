@@ -16,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from labkit.world.hub.access import visible
-from labkit.world.hub.answers import Refused, expanded, facts_of, truth
+from labkit.world.hub.answers import expanded, facts_of, truth
 from labkit.world.hub.files import Repo
 from labkit.world.services import providers
+from labkit.world.services.refusals import Refused
 
 PAGE = 1000
 _SORTS = ("lastModified", "createdAt")
@@ -50,7 +51,7 @@ def _list(request: Request, kind: str) -> Response:
     query = request.query_params
     for name in query:
         if name not in _BOTH | _OWN[kind]:
-            raise Refused(400, "", f"The course's Hub cannot filter {kind}s by {name!r}.")
+            raise Refused(400, f"The course's Hub cannot filter {kind}s by {name!r}.")
     tests = list(_tests(query))
     repos = [repo for repo in visible(request) if repo.kind == kind]
     found = _sorted([repo for repo in repos if all(test(repo) for test in tests)], query.get("sort"))
@@ -112,7 +113,7 @@ def _know(values: list[str], known: Iterable[str], what: str) -> None:
     for value in values:
         if value not in known:
             said = what.format(repr(value[:50]))
-            raise Refused(400, "", f"The course's Hub cannot tell {said}: it knows {', '.join(known)}.")
+            raise Refused(400, f"The course's Hub cannot tell {said}: it knows {', '.join(known)}.")
 
 
 def _bounds(text: str) -> tuple[float, float]:
@@ -121,7 +122,7 @@ def _bounds(text: str) -> tuple[float, float]:
     for part in text.split(","):
         match = re.fullmatch(r"(min|max):(\d+(?:\.\d+)?)([KMBT]?)", part.strip(), re.IGNORECASE)
         if not match:
-            raise Refused(400, "", f"num_parameters is written as min:6B,max:8B, and not {text[:50]!r}.")
+            raise Refused(400, f"num_parameters is written as min:6B,max:8B, and not {text[:50]!r}.")
         found[match[1].lower()] = float(match[2]) * {"": 1, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}[match[3].upper()]
     return found["min"], found["max"]
 
@@ -131,9 +132,9 @@ def _sorted(repos: list[Repo], key: str | None) -> list[Repo]:
     if key is None:
         return repos
     if key in _UNKNOWN_NUMBERS:
-        raise Refused(400, "", f"The course's Hub knows no {key}: nobody counts them here.")
+        raise Refused(400, f"The course's Hub knows no {key}: nobody counts them here.")
     if key not in _SORTS:
-        raise Refused(400, "", f"The course's Hub cannot sort by {key[:50]!r}: it knows {', '.join(_SORTS)}.")
+        raise Refused(400, f"The course's Hub cannot sort by {key[:50]!r}: it knows {', '.join(_SORTS)}.")
     return sorted(repos, key=lambda repo: facts_of(repo).get(key, ""), reverse=True)
 
 
@@ -141,7 +142,7 @@ def _number(text: str | None, default: int) -> int:
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise Refused(400, "", f"{text[:20]!r} is not a number.")
+        raise Refused(400, f"{text[:20]!r} is not a number.")
     return int(text)
 
 

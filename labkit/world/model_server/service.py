@@ -23,7 +23,7 @@ from typing import Any
 from labkit.base import machine
 from labkit.base.errors import LabError
 from labkit.world import services
-from labkit.world.services.host import host, new_key
+from labkit.world.services import host
 
 # The course model gets its own context of 8,192 tokens: 189 MB of keys and values, and 350 MB for the whole server.
 # A file of the learner's own gets less, because its keys and values may be larger: 2.1 GB for LLaMA-2-7B.
@@ -56,7 +56,7 @@ def model_server(
         if value is not None and value < 1:
             raise LabError(f"The model server cannot have {what}={value}: choose 1 or more.")
     options = {"context": context, "slots": slots, "embeddings": embeddings or None}
-    return services.join("model", port=port, linger=linger, **_identity(name), **options)
+    return services.join(MODEL_SERVER, port=port, linger=linger, **_identity(name), **options)
 
 
 def _identity(name: str | Path | None) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _command(
     return [*command, "--context", str(context or own_context), "--slots", str(slots or 1)]
 
 
-services.register("model", _command)
+MODEL_SERVER = services.Kind("model", _command)
 
 
 def _require_gguf(file: Path) -> None:
@@ -111,33 +111,19 @@ def _require_gguf(file: Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """The process of the service: load, serve, stay until nobody uses it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m labkit.world.model_server.service", description=__doc__.splitlines()[0]
-    )
+    """The process of the service."""
+    parser = argparse.ArgumentParser(prog="python -m labkit.world.model_server.service")
     parser.add_argument("--gguf", type=Path, required=True, help="the model")
     parser.add_argument("--title", required=True, help="what /v1/models calls it")
     parser.add_argument("--context", type=int, default=OTHER_CONTEXT, help="tokens that one request may hold")
     parser.add_argument("--slots", type=int, default=1, help="requests served at once, each with such a context")
     parser.add_argument("--embeddings", action="store_true", help="turn texts into vectors instead of answers")
     parser.add_argument("--threads", type=int, help="default: the physical cores that this process may use")
-    parser.add_argument("--service", required=True, help="the name of the service")
-    parser.add_argument("--port", type=int, default=0, help="default: any free one")
-    parser.add_argument("--linger", type=float, default=services.LINGER_S, help="seconds to wait for a next user")
-    options = parser.parse_args(argv)
-    key = new_key()
-    try:
-        server = _serve(options, key)
-    except LabError as problem:
-        print(f"labkit: {problem}", file=sys.stderr)
-        return 1
-    host(options.service, server.listening_address, key, linger=options.linger)
-    # Without waiting for requests in flight: nobody is left to want them, or somebody asked us to end.
-    os._exit(0)
+    return host.main(argv, parser, _serve)
 
 
-def _serve(options: argparse.Namespace, key: str) -> Any:
-    """llama.cpp's server, listening in threads of its own as long as the object lives."""
+def _serve(options: argparse.Namespace, key: str) -> tuple[str, Any]:
+    """The URL, and llama.cpp's server, which listens in threads of its own for as long as the object lives."""
     for name, value in machine.PATIENT_THREADS.items():
         os.environ.setdefault(name, value)
     import xllamacpp
@@ -165,12 +151,13 @@ def _serve(options: argparse.Namespace, key: str) -> Any:
         settings.n_batch = settings.n_ubatch = options.context  # a text cannot be pooled in parts
     settings.verbosity = 2  # warnings and errors: no prompt in the log
     try:
-        return xllamacpp.Server(settings)
+        server = xllamacpp.Server(settings)
     except RuntimeError:
         raise LabError(
             f"llama.cpp could not load {options.gguf.name}: it may be damaged, of a kind that this version does not "
             f"know, or too large for the memory; its reasons are in {services.log_file(options.service)}."
         ) from None
+    return server.listening_address, server
 
 
 def _threads() -> int:

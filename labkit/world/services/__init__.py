@@ -1,10 +1,10 @@
 """One process a user for each service of the local world: started once, joined by every kernel, gone a minute later.
 
-Knows how to start, find, judge and end that process. Knows nothing of what a service does: a service registers the
-command that runs it, and its process calls `host.host`. Its files, and what tells one instance from another, are in
+Knows how to start, find, judge and end that process. Knows nothing of what a service does: it is described by
+a `Kind`, and its process calls `host.main`. Its files, and what tells one instance from another, are in
 `records`. Accounts never share a service, whatever they can read.
 
-    service = services.join("model")     # started now, or by another kernel before
+    service = services.join(KIND)        # started now, or by another kernel before
     service.url, service.key             # for any HTTP client; the key goes in "Authorization: Bearer KEY"
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -39,53 +38,36 @@ class Service:
     key: str = field(repr=False)  # a printed Service must not leave a key in a notebook's output
     pid: int
 
-    def environment(self) -> dict[str, str]:
-        """The environment variables that send unmodified client libraries to this service (often none)."""
-        return _kinds[self.name.partition("-")[0]].environment(self)
-
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
+    """A service that can be run. `command(**options)` gives the command line for it, or raises LabError.
+
+    `--service INSTANCE --port PORT --linger SECONDS` is added to it. The process binds to 127.0.0.1 (port 0: any free
+    one), answers GET `/health` with 200, and hands over to `host.main`, or calls `host.host` itself. A failure that a
+    learner can mend is its last line, beginning with `labkit:`.
+    """
+
+    name: str
     command: Callable[..., list[str]]
-    environment: Callable[[Service], dict[str, str]]
 
 
-_kinds: dict[str, _Kind] = {}
 _joined: set[str] = set()
 
 
-def register(
-    name: str,
-    command: Callable[..., list[str]],
-    *,
-    environment: Callable[[Service], dict[str, str]] = lambda service: {},
-) -> None:
-    """Make a service known. `command(**options)` gives the command line that runs it, or raises LabError.
-
-    `--service INSTANCE --port PORT --linger SECONDS` is added to it. The process binds to 127.0.0.1 (port 0: any free
-    one), answers GET `/health` with 200, and calls `host.host` as soon as it does. A failure that a learner can mend
-    is its last line, beginning with `labkit:`.
-    """
-    if not re.fullmatch("[a-z]+", name):
-        raise ValueError(f"a service is named by small letters, not {name!r}")
-    _kinds[name] = _Kind(command, environment)
-
-
 def join(
-    name: str, *, port: int = 0, linger: float = LINGER_S, patience: float = PATIENCE_S, **options: Any
+    kind: Kind, *, port: int = 0, linger: float = LINGER_S, patience: float = PATIENCE_S, **options: Any
 ) -> Service:
-    """The running service `name` with these options, started if needed; this process counts as its user from now on.
+    """The running service of this kind with these options, started if needed; this process is its user from now on.
 
     Kernels that join with equal options (None means not given) share one process. `port` and `linger` (seconds) matter
     to the one who starts it. A process that is dead, does not answer, or belongs to another version of the course is
     replaced. Joining again is cheap, and the cure when a service was killed.
     Raises LabError when it cannot start within `patience` seconds, or `port` is taken.
     """
-    if name not in _kinds:
-        raise LabError(f"There is no service {name!r}: known are {', '.join(sorted(_kinds)) or 'none'}.")
     options = {key: value for key, value in options.items() if value is not None}
-    command = _kinds[name].command(**options)
-    instance = records.instance_name(name, options)
+    command = kind.command(**options)
+    instance = records.instance_name(kind.name, options)
     try:
         with records.locked(instance, patience):
             # The lease comes first: a service that sees it does not end while we look.
@@ -95,12 +77,14 @@ def join(
                 command += ["--service", instance, "--port", str(port), "--linger", str(linger)]
                 service = _start(instance, command, port, patience)
             elif port and not service.url.endswith(f":{port}"):
-                raise LabError(f"The {name} service runs at {service.url} already: leave out --port to use it there.")
+                raise LabError(
+                    f"The {kind.name} service runs at {service.url} already: leave out --port to use it there."
+                )
     except BaseException as problem:
         if instance not in _joined:
             leave(instance)
         if isinstance(problem, OSError):
-            raise LabError(f"The {name} service could not be started ({problem.strerror or problem}).") from None
+            raise LabError(f"The {kind.name} service could not be started ({problem.strerror or problem}).") from None
         raise
     if not _joined:
         atexit.register(leave_all)

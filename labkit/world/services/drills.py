@@ -13,8 +13,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 from labkit.base.errors import LabError
-from labkit.world.services.middleware import refuse
+from labkit.world.services.refusals import Refused
 
 ROUTE = "/_drills"
 SENTENCES = {
@@ -103,8 +105,8 @@ class Drills:
         if drill is None:
             await self.app(scope, receive, noted)
         elif isinstance(drill.status, int):
-            headers = {"Retry-After": str(drill.retry_after)} if drill.retry_after is not None else {}
-            await refuse(noted, drill.status, f"Drill: {SENTENCES[drill.status]}", headers)
+            refused = Refused(drill.status, f"Drill: {SENTENCES[drill.status]}", retry_after=drill.retry_after)
+            await refused.response()(scope, receive, noted)
         else:
             await self._met(drill, scope, receive, noted)
 
@@ -154,13 +156,10 @@ class Drills:
             try:
                 self.orders.append(Drill(**json.loads((await receive())["body"])))
             except (ValueError, TypeError, LabError) as problem:
-                return await refuse(send, 400, str(problem))
+                return await Refused(400, str(problem)).response()(scope, receive, send)
         elif scope["method"] == "DELETE":
             self.orders.clear()
             self.seen.clear()
         else:
             answer = list(self.seen)
-        body = json.dumps(answer).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await JSONResponse(answer)(scope, receive, send)

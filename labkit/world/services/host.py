@@ -5,23 +5,45 @@ Knows leases and signals. Knows nothing of what is served.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from labkit.base.errors import LabError
+from labkit.world import services
 from labkit.world.services import records
 
 _WATCH_S = 2.0  # how often the leases are looked at
 
 
-def new_key() -> str:
-    """A random key to ask clients for."""
-    return secrets.token_urlsafe(24)
+def main(
+    argv: list[str], parser: argparse.ArgumentParser, serve: Callable[[argparse.Namespace, str], tuple[str, Any]]
+) -> int:
+    """The process of a service, from its command line to its end.
+
+    `parser` has what this service alone is told. `serve(options, key)` begins to serve in other threads, asks clients
+    for the random `key`, and gives the URL and what has to live for as long as it serves. It may raise LabError.
+    """
+    parser.add_argument("--service", required=True, help="the name of the service")
+    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--linger", type=float, default=services.LINGER_S, help="seconds to wait for a next user")
+    options, key = parser.parse_args(argv), secrets.token_urlsafe(24)
+    try:
+        url, _running = serve(options, key)
+    except LabError as problem:
+        print(f"labkit: {problem}", file=sys.stderr)
+        return 1
+    host(options.service, url, key, linger=options.linger)
+    # Without waiting for requests in flight: nobody is left to want them, or somebody asked us to end.
+    os._exit(0)
 
 
 def host(instance: str, url: str, key: str, *, linger: float) -> None:

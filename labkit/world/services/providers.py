@@ -17,6 +17,9 @@ PROVIDERS = {
     "featherless-ai": "text-generation",
     "scaleway": "feature-extraction",
 }
+# What may stand in a provider's place behind the colon of `MODEL:...`, for the router to choose by (Hugging Face,
+# Inference Providers, 2026-08). They change nothing here: there is one machine.
+POLICIES = ("fastest", "cheapest", "preferred")
 
 
 def course_model() -> str:

@@ -1,7 +1,7 @@
 """The files of a service: who runs it, who uses it, and the lock around both.
 
-They lie in `services/` of the course cache and are the user's own. INSTANCE is the service's name, followed by a hash
-of its options when there are any, so that another model is another process:
+They lie in `services/HOST/` of the course cache, since two machines may share it, and are the user's own. INSTANCE is
+the service's name, followed by a hash of its options when there are any, so that another model is another process:
 
     INSTANCE.json     who runs: pid, birth, url, key, version, arguments; mode 0600; written and removed by the service
     INSTANCE.lock     held while a process starts or joins the service, and while the service decides to end; mode 0600
@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -44,8 +45,12 @@ class State:
         return processes.is_alive(self.pid, self.birth)
 
 
+def _folder() -> Path:
+    return cache.subfolder("services", cache.host())
+
+
 def file(instance: str, suffix: str) -> Path:
-    return cache.subfolder("services") / f"{instance}.{suffix}"
+    return _folder() / f"{instance}.{suffix}"
 
 
 def instance_name(name: str, options: dict[str, Any]) -> str:
@@ -57,7 +62,7 @@ def instance_name(name: str, options: dict[str, Any]) -> str:
 
 def instances() -> list[str]:
     """The services that have a state file, running or not."""
-    return sorted(found.stem for found in cache.subfolder("services").glob("*.json"))
+    return sorted(found.stem for found in _folder().glob("*.json"))
 
 
 def read(instance: str) -> State | None:
@@ -135,9 +140,11 @@ def new_log(instance: str) -> BinaryIO:
 
 
 def last_line(instance: str) -> str:
-    """The last line of the log that says something."""
+    """The last line of the log that says something. A full disk holds no line, so it is looked at itself."""
     lines = file(instance, "log").read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+    full = shutil.disk_usage(_folder()).free < 1_000_000
+    silent = "the disk is full: make room, then try again" if full else "it printed nothing"
+    return next((line.strip() for line in reversed(lines) if line.strip()), silent)
 
 
 @contextlib.contextmanager
@@ -146,23 +153,16 @@ def locked(instance: str, seconds: float) -> Iterator[None]:
 
     The system frees the lock when its holder dies, so a stale lock file does not matter.
     """
-    from filelock import FileLock, Timeout
-
     path = file(instance, "lock")
-    lock = FileLock(path, mode=0o600)
-    try:
-        lock.acquire(timeout=seconds)
-    except Timeout:
-        raise LabError(
-            f"Another process has been starting the {instance} service for {seconds:.0f} seconds: wait, or end it."
-        ) from None
-    try:
-        with contextlib.suppress(OSError):
-            path.chmod(0o600)  # an older labkit may have made it
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(cache.locked(path, seconds))
+        except TimeoutError:
+            raise LabError(
+                f"Another process has been starting the {instance} service for {seconds:.0f} seconds: wait, or end it."
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def _leases(instance: str) -> Path:
-    return cache.subfolder("services", f"{instance}.users")
+    return cache.subfolder("services", cache.host(), f"{instance}.users")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from labkit.base.errors import LabError
 from labkit.world import services
@@ -13,17 +14,24 @@ def stay(service: services.Service, greeting: str, *, called: str, ended: str) -
 
     LabError with the sentence `ended` when the service is gone before that.
     """
+    if not until_ctrl_c(greeting, lambda: services.is_alive(service)):
+        raise LabError(ended)
+    services.leave(service.name)
+    others = len(services.users(service.name))
+    using = f"runs on: {programs(others)} still use{'s' if others == 1 else ''} it"
+    print(f"\nYou left; the {called} {using if others else 'ends within a minute'}.", flush=True)
+    return 0
+
+
+def until_ctrl_c(greeting: str, alive: Callable[[], bool] = lambda: True) -> bool:
+    """Print the greeting, wait for Ctrl-C, and say whether it came: False when `alive()` is over before that."""
     try:
         print(greeting, flush=True)
-        while services.is_alive(service):
+        while alive():
             time.sleep(1)
     except KeyboardInterrupt:
-        services.leave(service.name)
-        others = len(services.users(service.name))
-        using = f"runs on: {programs(others)} still use{'s' if others == 1 else ''} it"
-        print(f"\nYou left; the {called} {using if others else 'ends within a minute'}.", flush=True)
-        return 0
-    raise LabError(ended)
+        return True
+    return False
 
 
 def programs(count: int) -> str:

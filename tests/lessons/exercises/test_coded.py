@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
+import numpy
 import pytest
+import torch
 
 from labkit.base import cache
 from labkit.base.errors import LabError
 from labkit.lessons import exercises
-from labkit.lessons.exercises.coded import Coded, Wrong, ____, expect, is_untouched, number_of
+from labkit.lessons.exercises.answers import letters_of
+from labkit.lessons.exercises.coded import Coded, Wrong, ____, expect, is_close, is_untouched, number_of
+from tests.rows import every
 
 
 class Double(Coded):
@@ -158,6 +163,66 @@ def test_names_that_do_not_exist_offer_the_nearest():
     with pytest.raises(AttributeError, match="did you mean q.top_p"):
         exercises.lesson("05").topp  # noqa: B018
     assert "top_p" in dir(exercises.lesson("05")) and "[05.1]" in repr(exercises.lesson("05"))
+
+
+def test_a_verdict_stays_when_another_line_follows():
+    program = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell("import labkit; q = labkit.exercises.lesson('05')")
+shell.run_cell("q.quiz.check('?'); q.quiz.hint(1); q.quiz.solution(); last = 1")
+shell.run_cell("q.quiz.check('?')")
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout.count("[05.3] Not attempted yet") == 2, run
+    assert run.stdout.count("[05.3] Hint 1") == run.stdout.count("[05.3] Silence") == 1
+
+
+def test_an_answer_of_no_readable_form_is_a_sentence_and_a_missing_name_says_what_to_run():
+    (labels, *_) = (exercise for _, exercise in exercises.lesson("07"))
+    outcome = labels.check(lambda ids, prompt: 3)
+    assert outcome.status == "error" and "cannot read what labels_of returns: compare its form" in outcome.message
+    said = Double().check(lambda x: 2 * x * tokenizer).message  # noqa: F821
+    assert "NameError" in said and "If a cell above makes tokenizer, run that cell first." in said
+
+
+@every([[1, 2], {"a": 1}, torch.ones(3), numpy.ones(3)], lambda given: type(given).__name__)
+def test_a_function_that_changes_its_input_is_told(given):
+    class Asks(Double):
+        def verify(self, double):
+            double(given)
+
+    def changes(values):
+        values[0] = 7
+
+    assert "changes changes values, which the caller" in Asks().check(changes).message
+    assert Asks().check(lambda values: values[:1] if isinstance(values, list) else values).status == "correct"
+
+
+NUMBERS = [(numpy.float32(2), 2), (numpy.array([2]), 2), (torch.tensor(2), 2), (Decimal("2.5"), 2.5), (True, None)]
+NUMBERS += [(torch.ones(2), None), (Decimal("nan"), None), (float("inf"), None), ("2", None), (None, None), (2j, None)]
+
+
+@every(NUMBERS, repr)
+def test_numbers_of_all_kinds_are_read_and_others_are_a_sentence(pair):
+    value, expected = pair
+    if expected is not None:
+        assert number_of(value, "x") == expected
+    else:
+        with pytest.raises(Wrong, match=r"^x "):
+            number_of(value, "x")
+
+
+def test_a_number_may_be_rounded_as_lessons_print_it():
+    assert all(is_close(value, 45_097_156_608) for value in (45.1e9, 45.10e9, 45_097e6, numpy.float32(45.1e9)))
+    assert not any(is_close(value, 45_097_156_608) for value in (45e9, 45.2e9, 45.1))
+    assert is_close(1.1, 1.125, digits=2) and not is_close(1, 1.125, digits=2)
+
+
+@every(["b,a,c", "BAC", " b a c ", "(b) (a) (c)", ["b", "a", "c"], ("B.", "a)", "c: its text")], str)
+def test_letters_are_read_in_any_form(given):
+    assert letters_of((given,)) == ["b", "a", "c"]
+    assert letters_of(("b", " A ", "c) its text")) == ["b", "a", "c"] and letters_of(("yes", 3)) == ["yes", 3]
 
 
 def test_wrong_is_an_outcome_not_an_exception():

@@ -11,7 +11,7 @@ from pathlib import Path
 import tiny
 
 from labkit.models import finetuning
-from labkit.models.finetuning import checkpoints, loop
+from labkit.models.finetuning import checkpoints
 
 SETTINGS = finetuning.Settings(
     learning_rate=0.01, batch=2, accumulation=2, epochs=3, save_every=3, check_every=4, patience=9, seed=5
@@ -20,19 +20,14 @@ SETTINGS = finetuning.Settings(
 
 def main(folder: str, result: str, kill_at: str = "0") -> None:
     model = tiny.adapted(lora_dropout=0.1)
-    record = loop.Run.record
 
-    def stopping(run, loss) -> None:
-        record(run, loss)
-        if run.done == int(kill_at):
+    def watch(step: int) -> None:
+        if step == int(kill_at):
             print("kill me", flush=True)
             time.sleep(600)
 
-    if kill_at != "0":
-        loop.Run.record = stopping
-    history = finetuning.train(
-        model, tiny.examples(), SETTINGS, validation=tiny.examples(6, seed=9), folder=Path(folder), quiet=False, pad=2
-    )
+    data = {"validation": tiny.examples(6, seed=9), "folder": Path(folder)}
+    history = finetuning.train(model, tiny.examples(), SETTINGS, **data, watch=watch, quiet=False, pad=2)
     weights = {name: value.tolist() for name, value in checkpoints.trained(model).items()}
     Path(result).write_text(
         json.dumps({"losses": history.losses, "checks": history.checks, "weights": weights}), encoding="utf-8"

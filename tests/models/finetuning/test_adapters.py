@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
-
 import pytest
 import tiny
 import torch
 
 from labkit.base.errors import LabError
 from labkit.facts import teaching_data
-from labkit.models import finetuning, local
+from labkit.models import evaluation, finetuning, local
+from labkit.models.evaluation import llama
 from labkit.models.finetuning import adapters
-from labkit.world import weights as models
+from labkit.models.quantization import gguf_files
 from tests.sharing import at
 
 
@@ -83,14 +81,6 @@ def test_a_first_layer_that_the_model_lacks_is_refused(first_layer):
         adapters.with_adapter(tiny.model(), first_layer=first_layer)
 
 
-def ask(url: str, key: str, messages: list[dict[str, str]]) -> str:
-    body = {"messages": messages, "max_tokens": 32, "temperature": 0}
-    head = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-    request = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode(), head)
-    with urllib.request.urlopen(request, timeout=280) as answer:
-        return json.load(answer)["choices"][0]["message"]["content"]
-
-
 @pytest.fixture(scope="module")
 def merged_course_model(_cache_with_model):
     """A course model of this module's own with random numbers from an adapter in it: the file must hold them too."""
@@ -110,7 +100,9 @@ def test_the_file_holds_the_merged_weights(
     merged, _ = merged_course_model
     file = finetuning.to_gguf(merged, tmp_path / "merged.gguf", file_type=file_type)
     assert file.stat().st_size / merged.num_parameters() == pytest.approx(bytes_a_weight, rel=0.02)
-    assert_same_weights(file, merged, tolerance)
+    expected = merged.state_dict()
+    for name, values in gguf_files.dequantized(file, quiet=True).items():
+        assert (values - expected[name]).abs().max() < tolerance * expected[name].abs().max(), name
 
 
 @pytest.mark.slow
@@ -127,29 +119,16 @@ def test_the_merged_model_answers_the_same_in_llama_cpp(course_cache, merged_cou
         [{"role": "system", "content": finetuning.INSTRUCTION}, *shots, {"role": "user", "content": row["note"]}]
         for row in rows
     ]
-    ours = finetuning.answers(merged, tokenizer, conversations, new_tokens=32)
+    ours = evaluation.answers(merged, tokenizer, conversations, new_tokens=32)
     service = model_server(file, context=1024)
     try:
-        theirs = [ask(service.url, service.key, conversation) for conversation in conversations]
+        bodies = [{"messages": messages, "max_tokens": 32, "temperature": 0} for messages in conversations]
+        found = [llama.ask(service.url, service.key, "/v1/chat/completions", body) for body in bodies]
     finally:
         services.stop(service.name)
+    theirs = [answer["choices"][0]["message"]["content"] for answer in found]
     assert all('{"name": ' in text for text in ours)
     assert sum(a.strip() == b.strip() for a, b in zip(ours, theirs, strict=True)) >= 3, (ours, theirs)
-
-
-def assert_same_weights(file, model, tolerance):
-    """transformers' own reading of the file gives the model's weights back."""
-    from gguf import GGUFReader, quants
-
-    weights = model.state_dict()
-    for tensor in GGUFReader(file).tensors[:12]:
-        values = torch.from_numpy(quants.dequantize(tensor.data, tensor.tensor_type).copy())
-        name = adapters.transformers_name(tensor.name)
-        for part, heads in (("attn_q", 9), ("attn_k", 3)):
-            if f".{part}." in tensor.name:  # undo llama.cpp's order
-                values = values.reshape(heads, -1, 2, values.shape[-1]).transpose(1, 2).reshape(values.shape)
-        difference = (values - weights[name]).abs().max() / weights[name].abs().max()
-        assert difference < tolerance, (tensor.name, difference)
 
 
 def test_what_cannot_be_exported_is_told(course_cache, tmp_path):
@@ -157,7 +136,6 @@ def test_what_cannot_be_exported_is_told(course_cache, tmp_path):
         finetuning.to_gguf(tiny.model(), tmp_path / "x.gguf", file_type="Q9_0")
     with pytest.raises(LabError, match="merge_and_unload"):
         finetuning.to_gguf(tiny.adapted(), tmp_path / "x.gguf")
-    assert models.gguf_file(quiet=True).exists()
     with pytest.raises(LabError, match="export only the model that the file is of"):
         finetuning.to_gguf(tiny.model(), tmp_path / "x.gguf")
     assert list(tmp_path.iterdir()) == []

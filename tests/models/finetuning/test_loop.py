@@ -206,6 +206,12 @@ def test_settings_that_make_no_sense_are_told(options, said):
         run(None, **options)
 
 
+def test_a_loss_that_is_not_recorded_is_told(monkeypatch):
+    monkeypatch.setattr(loop.Run, "record", lambda run, loss: None)
+    with pytest.raises(LabError, match="call run.record"):
+        run(None)
+
+
 def test_a_loss_that_is_no_number_ends_the_run():
     model = tiny.adapted()
     next(p for p in model.parameters() if p.requires_grad).data.fill_(float("nan"))

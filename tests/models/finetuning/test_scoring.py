@@ -1,4 +1,4 @@
-"""Scores: exact match with its interval, answers in batches, reading in the place of writing, general questions."""
+"""Scores: notes answered exactly, reading in the place of writing, general questions."""
 
 from __future__ import annotations
 
@@ -6,54 +6,30 @@ import json
 
 import pytest
 
-from labkit.base.errors import LabError
 from labkit.facts import teaching_data
-from labkit.models import finetuning, local
+from labkit.models import evaluation, finetuning
 from labkit.models.finetuning import scoring
+from tests.rows import every
 
 
 def rows(count, split="test"):
     return [row for row in teaching_data.load("notes", split) if row["level"] == "easy"][:count]
 
 
-@pytest.mark.parametrize(
-    ("correct", "total", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634), (180, 200, 0.8506, 0.9343)],
-)
-def test_wilsons_interval(correct, total, low, high):
-    assert scoring.wilson(correct, total) == pytest.approx((low, high), abs=1e-4)
-
-
-def test_wilsons_interval_solves_its_equation():
-    """Its ends are the shares that a test of the score at 1.96 errors just does not reject."""
-    for correct, total in ((3, 17), (38, 40), (99, 100)):
-        for end in scoring.wilson(correct, total):
-            assert abs(correct / total - end) == pytest.approx(1.96 * (end * (1 - end) / total) ** 0.5)
-
-
-@pytest.mark.parametrize(("correct", "total"), [(-1, 3), (4, 3), (0, 0)])
-def test_what_is_no_share_is_told(correct, total):
-    with pytest.raises(LabError, match="is no share"):
-        scoring.wilson(correct, total)
-
-
 WANTED = '{"name": "Ann Lee", "amount": 12.5, "date": "9/4"}'
 
 
-@pytest.mark.parametrize(
-    "text", [WANTED, f"  {WANTED}\n", WANTED.replace(": ", ":"), '{"date":"9/4","amount":12.50,"name":"Ann Lee"}']
-)
+@every([WANTED, f"  {WANTED}\n", WANTED.replace(": ", ":"), '{"date":"9/4","amount":12.50,"name":"Ann Lee"}'])
 def test_the_same_json_however_it_is_spaced(text):
     assert scoring.same_json(text, WANTED)
 
 
-@pytest.mark.parametrize(
-    "text",
+@every(
     [
         *("", "null", "[]", "12", '"x"', "[" * 100_000, f"```json\n{WANTED}\n```", f"JSON: {WANTED}", WANTED + WANTED),
         *(WANTED.replace("12.5", '"12.5"'), WANTED.replace("12.5", "true"), WANTED.replace("12.5", "NaN")),
         *(WANTED.replace("Lee", "lee"), WANTED[:-1] + ', "more": 1}', '{"name": "X", ' + WANTED[1:]),
-    ],
+    ]
 )
 def test_anything_else_is_wrong(text):
     assert scoring.same_json(text, WANTED) is False
@@ -63,16 +39,16 @@ def test_true_is_not_one():
     assert not scoring.same_json('{"a": true}', '{"a": 1}') and scoring.same_json('{"a": 1.0}', '{"a": 1}')
 
 
-@pytest.mark.parametrize(
-    ("accepted", "text", "right"),
+@every(
     [
         (["carbon dioxide"], "Plants take Carbon-Dioxide.", True),
         (["two"], "Twofold", False),
         (["H2O"], "It is H2O", True),
         (["Paris"], "", False),
-    ],
+    ]
 )
-def test_accepted_answers_stand_as_words(accepted, text, right):
+def test_accepted_answers_stand_as_words(row):
+    accepted, text, right = row
     assert scoring.accepts(accepted, text) is right
 
 
@@ -92,22 +68,12 @@ def test_before_training_few_notes_are_exact_and_examples_help(pair):
 
 
 @pytest.mark.slow
-def test_batches_do_not_change_answers_and_keep_their_order(pair):
-    model, tokenizer = pair
-    questions = ["What is the capital of France?", "What is frozen water called?", "How many days are there in a week?"]
-    conversations = [[{"role": "user", "content": text}] for text in questions]
-    alone = [local.chat(c, model=model, tokenizer=tokenizer, max_new_tokens=12) for c in conversations]
-    assert finetuning.answers(model, tokenizer, conversations, new_tokens=12, batch=3) == alone
-    assert finetuning.answers(model, tokenizer, conversations, new_tokens=12, batch=1) == alone
-
-
-@pytest.mark.slow
 def test_reading_says_what_writing_would(pair):
     """The model's own greedy answers are reproduced; the same answers with one letter changed are not."""
     model, tokenizer = pair
     notes = rows(4)
     conversations = [finetuning.messages({"note": row["note"]}) for row in notes]
-    written = finetuning.answers(model, tokenizer, conversations, new_tokens=60, batch=2)
+    written = evaluation.answers(model, tokenizer, conversations, new_tokens=60, batch=2)
     short = [len(tokenizer(text)["input_ids"]) < 50 for text in written]
     ended = [{**row, "answer": text} for row, text, ends in zip(notes, written, short, strict=True) if ends]
     assert ended, "no answer ended by itself: nothing would be tested"
@@ -122,11 +88,3 @@ def test_general_questions_are_partly_answered(pair):
     score = finetuning.general(model, tokenizer, teaching_data.load("general", "test")[:10])
     assert 3 <= score.correct <= 10
     assert json.loads(score.rows.to_json())["wanted"]["0"] == "Paris"
-
-
-def test_a_tokenizer_without_padding_is_told():
-    class Bare:
-        pad_token_id = None
-
-    with pytest.raises(LabError, match="no padding token"):
-        finetuning.answers(None, Bare(), [])

@@ -1,29 +1,30 @@
 """A service that costs nothing: a real process with a real socket, for tests of what surrounds any service.
 
-Run with arguments it is that process; imported, it registers itself as the service "dummy".
+Run with arguments it is that process; imported, it has the kind of that service.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.server
+import secrets
 import sys
 import threading
 import time
 
 from labkit.world import services
-from labkit.world.services.host import host, new_key
+from labkit.world.services.host import host
 
 
 def command(mode: str = "good", flavour: str = "plain") -> list[str]:
     return [sys.executable, __file__, "--mode", mode, "--flavour", flavour]
 
 
-services.register("dummy", command, environment=lambda service: {"DUMMY_ENDPOINT": service.url})
+DUMMY = services.Kind("dummy", command)
 
 
 def serve(options: argparse.Namespace) -> None:
-    key = new_key()
+    key = secrets.token_urlsafe(24)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

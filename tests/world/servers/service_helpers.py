@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +17,7 @@ from typing import Any
 import psutil
 
 from labkit.base import assets, processes
-from labkit.world.hub import service
-from labkit.world.services import records
+from labkit.world.services import http_server, records
 
 HERE = Path(__file__).parent
 
@@ -97,9 +95,8 @@ def write_state(name: str, **changes: Any) -> None:
 
 @contextlib.contextmanager
 def serving(app: Any, **options: Any) -> Iterator[str]:
-    """The Hub's application behind its own HTTP server, in a thread; its URL."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = service.server(app, **options)
+    """An application behind the HTTP server of the course's services, in a thread; its URL."""
+    listener, server = processes.listen(0), http_server.server(app, **options)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     assert wait_until(lambda: server.started, seconds=20)

@@ -9,13 +9,13 @@ import json
 import sys
 import time
 
-import dummy_service  # noqa: F401  (registers itself)
+from dummy_service import DUMMY
 
 from labkit.world import services
 
 
 def join() -> None:
-    service = services.join(**json.loads(sys.argv[1]))
+    service = services.join(DUMMY, **json.loads(sys.argv[1]))
     print(json.dumps({"name": service.name, "url": service.url, "key": service.key, "pid": service.pid}), flush=True)
 
 

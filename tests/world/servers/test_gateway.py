@@ -14,8 +14,8 @@ import sys
 import threading
 
 import pytest
-from gateway_helpers import KEY, MODEL, QUESTION, ask, busy, chat_body, served
-from service_helpers import gone, greeting, kill, listens_at, wait_until
+from gateway_helpers import KEY, MODEL, QUESTION, ask, busy, chat_body
+from service_helpers import gone, greeting, kill, listens_at, serving, wait_until
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -34,14 +34,14 @@ CHAT = "/v1/chat/completions"
 @pytest.fixture
 def url(course_cache):
     """A gateway of this process; its model server is that of the session."""
-    with served(application(gateway_upstream.ours(), key=KEY)) as address:
+    with serving(application(gateway_upstream.ours(), key=KEY)) as address:
         yield address
 
 
 @pytest.fixture
 def own_url(own_course_cache):
     """The same with a model server of this test's own."""
-    with served(application(gateway_upstream.ours(), key=KEY)) as address:
+    with serving(application(gateway_upstream.ours(), key=KEY)) as address:
         yield address
 
 
@@ -52,14 +52,14 @@ def error(answer) -> str:
 @pytest.fixture
 def mute():
     """A gateway whose other side is reached by no test: for what is decided before."""
-    with served(application(gateway_upstream.endpoint("http://127.0.0.1:9", ""), key=KEY)) as address:
+    with serving(application(gateway_upstream.endpoint("http://127.0.0.1:9", ""), key=KEY)) as address:
         yield address
 
 
 @pytest.fixture
 def strict():
     """The same, in front of the course model, which is never started."""
-    with served(application(gateway_upstream.ours(), key=KEY)) as address:
+    with serving(application(gateway_upstream.ours(), key=KEY)) as address:
         yield address
 
 
@@ -86,6 +86,11 @@ def test_no_door_opens_without_the_key(strict, path):
         ),
         (CHAT, {"messages": QUESTION}, 400, "only, not None"),
         (CHAT, chat_body(model=["x"]), 400, "only, not"),
+        (CHAT, chat_body(model=f"{MODEL}:nobody"), 400, "Nobody is called 'nobody' .* fastest, cheapest, preferred"),
+        (CHAT, chat_body(model=f"{MODEL}:"), 400, "Nobody is called ''"),
+        (CHAT, chat_body(reasoning_effort="a lot"), 400, "one of none, minimal, low"),
+        (CHAT, chat_body(reasoning_effort=3), 400, "one of none, minimal, low"),
+        (CHAT, chat_body(reasoning_effort="low", tools=[{"function": {"name": "f"}}]), 400, "leave out tools"),
         ("/nebius" + CHAT, chat_body(), 404, "does not stand in for nebius: it does for hf-inference, groq"),
         ("/v1/images/generations", {}, 404, 'images and speech need mode="live"'),
         (CHAT, chat_body(messages=[]), 400, "at least one message"),
@@ -197,7 +202,7 @@ def test_who_leaves_frees_the_place(url):
 
 def test_a_full_queue_says_so_at_once(own_course_cache):
     upstream = gateway_upstream.ours(slots=1, waiting=2)
-    with served(application(upstream, key=KEY)) as url:
+    with serving(application(upstream, key=KEY)) as url:
         ask(url, CHAT, chat_body())
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
             bodies = [chat_body(max_tokens=30, ignore_eos=True, stream=turn % 2 == 0) for turn in range(12)]
@@ -213,11 +218,11 @@ def test_a_full_queue_says_so_at_once(own_course_cache):
 
 
 def test_a_class_shares_one_machine_with_a_token(course_cache):
-    with served(application(gateway_upstream.ours(), key="class-token", class_token=True)) as teacher:
+    with serving(application(gateway_upstream.ours(), key="class-token", class_token=True)) as teacher:
         assert ask(teacher, "/_drills", {"status": 429}, key="class-token")[0] == 404, "no drills for others"
         learner = application(gateway_upstream.endpoint(teacher, "class-token"), key=KEY)
         intruder = application(gateway_upstream.endpoint(f"{teacher}/v1/", "wrong"), key=KEY)
-        with served(learner) as url, served(intruder) as other:
+        with serving(learner) as url, serving(intruder) as other:
             answer = ask(url, CHAT, chat_body())
             assert answer[0] == 200 and json.loads(answer[2])["model"] == MODEL
             assert ask(url, CHAT, chat_body(stream=True))[2].rstrip().endswith(b"data: [DONE]")
@@ -256,8 +261,8 @@ def test_an_endpoint_with_other_models(course_cache, names, status, said):
 
     routes = [Route("/v1/models", listed), Route(CHAT, answered, methods=["POST"])]
     with contextlib.ExitStack() as stack:
-        teacher = stack.enter_context(served(Starlette(routes=routes)))
-        url = stack.enter_context(served(application(gateway_upstream.endpoint(teacher, ""), key=KEY)))
+        teacher = stack.enter_context(serving(Starlette(routes=routes)))
+        url = stack.enter_context(serving(application(gateway_upstream.endpoint(teacher, ""), key=KEY)))
         answer = ask(url, CHAT, chat_body())
         other = ask(url, CHAT, chat_body(model="some/other"))
     found = json.loads(answer[2])
@@ -281,7 +286,7 @@ def test_an_endpoint_must_be_a_url(url, monkeypatch):
 
 
 def test_it_ends_after_its_last_user_and_takes_its_model_server_along(own_course_cache):
-    service = services.join("gateway", linger=0.2)
+    service = services.join(gateway.GATEWAY, linger=0.2)
     assert ask(service.url, CHAT, chat_body(), key=service.key)[0] == 200
     server = next(services.running(name) for name in services.records.instances() if name.startswith("model-"))
     assert services.users(server.name) == [service.pid]

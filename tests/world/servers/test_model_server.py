@@ -15,7 +15,7 @@ from service_helpers import gone, kill, listens_at, wait_until
 
 from labkit import LabError
 from labkit.world import services, weights
-from labkit.world.model_server.service import model_server
+from labkit.world.model_server.service import MODEL_SERVER, model_server
 from tests.sharing import at
 
 pytestmark = pytest.mark.usefixtures("course_cache")
@@ -151,7 +151,7 @@ def test_a_file_of_ones_own(own_course_cache, tmp_path, monkeypatch):
     file.write_bytes(weights.gguf_file().read_bytes())
     service = model_server(file)
     monkeypatch.chdir(tmp_path)
-    assert model_server("Mine.gguf") == service and service.environment() == {}
+    assert model_server("Mine.gguf") == service
     model = json.load(ask(service, "/v1/models"))["data"][0]
     assert model["id"] == "Mine" and model["meta"]["n_ctx"] == 4096
     os.utime(file, (1, 1))
@@ -212,6 +212,6 @@ def test_sigterm_ends_it_in_the_middle_of_a_request(own_course_cache):
 
 
 def test_it_ends_after_its_last_user(own_course_cache):
-    service = services.join("model", linger=0.2)
+    service = services.join(MODEL_SERVER, linger=0.2)
     services.leave(service.name)
     assert wait_until(lambda: gone(service.pid))

@@ -13,9 +13,9 @@ import subprocess
 import sys
 import threading
 
-import dummy_service  # noqa: F401  (registers itself)
 import psutil
 import pytest
+from dummy_service import DUMMY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from service_helpers import gone, kill, wait_until, write_state
@@ -47,21 +47,21 @@ def get(service: services.Service, path: str, key: str | None = None) -> tuple[i
 
 
 def test_two_processes_join_the_same_service(user):
-    first, second = user(name="dummy").answer(), user(name="dummy").answer()
-    mine = services.join("dummy")
+    first, second = user().answer(), user().answer()
+    mine = services.join(DUMMY)
     assert first == second
     assert (mine.name, mine.url, mine.key, mine.pid) == tuple(first.values())
     assert len(services.users("dummy")) == 3
 
 
 def test_five_at_once_start_one(user):
-    everyone = [user(name="dummy", mode="slow") for _ in range(5)]
+    everyone = [user(mode="slow") for _ in range(5)]
     assert len({one.answer()["pid"] for one in everyone}) == 1
 
 
 def test_threads_of_one_kernel_start_one():
     found = []
-    threads = [threading.Thread(target=lambda: found.append(services.join("dummy").pid)) for _ in range(5)]
+    threads = [threading.Thread(target=lambda: found.append(services.join(DUMMY).pid)) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -70,26 +70,21 @@ def test_threads_of_one_kernel_start_one():
 
 
 def test_only_health_is_open():
-    service = services.join("dummy")
+    service = services.join(DUMMY)
     assert get(service, "/health")[0] == 200
     assert get(service, "/x", service.key) == (200, "plain")
     assert get(service, "/x")[0] == get(service, "/x", "wrong")[0] == 401
 
 
 def test_other_options_are_another_process():
-    plain, other = services.join("dummy"), services.join("dummy", flavour="salty")
+    plain, other = services.join(DUMMY), services.join(DUMMY, flavour="salty")
     assert plain.pid != other.pid and plain.name == "dummy" and other.name.startswith("dummy-")
     assert get(other, "/x", other.key) == (200, "salty")
-    assert services.join("dummy", flavour="salty", mode=None) == other
-
-
-def test_the_environment_is_the_services_own():
-    service = services.join("dummy", flavour="salty")
-    assert service.environment() == {"DUMMY_ENDPOINT": service.url}
+    assert services.join(DUMMY, flavour="salty", mode=None) == other
 
 
 def test_a_key_is_not_shown():
-    service = services.join("dummy")
+    service = services.join(DUMMY)
     assert service.key not in repr(service) and len(service.key) >= 32
     assert service.key not in records.file("dummy", "log").read_text(encoding="utf-8")
     assert not any(service.key in word for word in psutil.Process(service.pid).cmdline())
@@ -98,12 +93,12 @@ def test_a_key_is_not_shown():
 def test_proxies_are_not_asked(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    assert services.join("dummy") == services.running("dummy")
+    assert services.join(DUMMY) == services.running("dummy")
 
 
 def test_running_looks_and_changes_nothing():
     assert services.running("dummy") is None
-    service = services.join("dummy")
+    service = services.join(DUMMY)
     services.leave("dummy")
     assert services.running("dummy") == service and services.users("dummy") == []
 
@@ -112,7 +107,7 @@ def test_running_looks_and_changes_nothing():
 def test_the_files_are_private():
     for name in ("log", "lock"):
         records.file("dummy", name).touch(0o644)  # as an older version left them
-    services.join("dummy")
+    services.join(DUMMY)
     for name in ("json", "log", "lock"):
         assert stat.S_IMODE(records.file("dummy", name).stat().st_mode) == 0o600, name
 
@@ -121,7 +116,7 @@ def test_the_files_are_private():
 
 
 def test_it_ends_after_its_last_user(user):
-    one, other = user(name="dummy", linger=0.2), user(name="dummy", linger=0.2)
+    one, other = user(linger=0.2), user(linger=0.2)
     pid = one.answer()["pid"]
     assert other.answer()["pid"] == pid
     one.end()
@@ -132,7 +127,7 @@ def test_it_ends_after_its_last_user(user):
 
 
 def test_a_killed_user_is_no_user(user):
-    one = user(name="dummy", linger=0.2)
+    one = user(linger=0.2)
     pid = one.answer()["pid"]
     one.end(getattr(signal, "SIGKILL", signal.SIGTERM))
     assert wait_until(lambda: gone(pid))
@@ -140,7 +135,7 @@ def test_a_killed_user_is_no_user(user):
 
 @posix
 def test_a_zombie_is_no_user(user):
-    one = user(name="dummy")
+    one = user()
     one.answer()
     one.process.kill()  # and nobody waits for it
     assert wait_until(lambda: psutil.Process(one.process.pid).status() == psutil.STATUS_ZOMBIE)
@@ -148,14 +143,14 @@ def test_a_zombie_is_no_user(user):
 
 
 def test_a_restarted_kernel_joins_the_running_service(user):
-    one = user(name="dummy", linger=30)
+    one = user(linger=30)
     pid = one.answer()["pid"]
     one.end(getattr(signal, "SIGKILL", signal.SIGTERM))
-    assert user(name="dummy").answer()["pid"] == pid
+    assert user().answer()["pid"] == pid
 
 
 def test_a_lease_of_a_reused_pid_does_not_count():
-    service = services.join("dummy", linger=0.2)
+    service = services.join(DUMMY, linger=0.2)
     folder = records.file("dummy", "users")
     (folder / f"{os.getpid()}-{processes.birth(os.getpid()) - 3600:.2f}").touch()
     (folder / "no lease").touch()
@@ -165,7 +160,7 @@ def test_a_lease_of_a_reused_pid_does_not_count():
 
 
 def test_it_ends_when_its_state_file_is_deleted():
-    service = services.join("dummy", linger=0.2)  # which looks often
+    service = services.join(DUMMY, linger=0.2)  # which looks often
     records.file("dummy", "json").unlink()
     assert wait_until(lambda: gone(service.pid))
 
@@ -174,7 +169,7 @@ def test_it_ends_when_its_state_file_is_deleted():
 def test_a_deleted_cache_stays_deleted(monkeypatch, tmp_path):
     before = os.environ["LABKIT_CACHE"]
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
-    service = services.join("dummy")
+    service = services.join(DUMMY)
     shutil.rmtree(tmp_path / "cache")
     assert wait_until(lambda: gone(service.pid))
     assert not (tmp_path / "cache").exists()
@@ -182,7 +177,7 @@ def test_a_deleted_cache_stays_deleted(monkeypatch, tmp_path):
 
 
 def test_stop_ends_it_whoever_uses_it(user):
-    one = user(name="dummy")
+    one = user()
     before = one.answer()
     services.stop("dummy")
     assert gone(before["pid"]) and services.running("dummy") is None
@@ -193,7 +188,7 @@ def test_stop_ends_it_whoever_uses_it(user):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_take_the_lease_away():
-    services.join("dummy")
+    services.join(DUMMY)
     child = os.fork()
     if child == 0:
         services.leave_all()
@@ -206,16 +201,16 @@ def test_a_forked_child_does_not_take_the_lease_away():
 
 
 def test_a_killed_service_is_replaced(user):
-    before = services.join("dummy")
+    before = services.join(DUMMY)
     kill(before.pid)
     assert services.running("dummy") is None and not services.is_alive(before)
-    after = services.join("dummy")
+    after = services.join(DUMMY)
     assert after.pid != before.pid and after.key != before.key and get(after, "/x", after.key)[0] == 200
 
 
 @posix
 def test_a_killed_service_leaves_no_zombie():
-    service = services.join("dummy")
+    service = services.join(DUMMY)
     kill(service.pid)
     assert wait_until(lambda: not psutil.pid_exists(service.pid))
 
@@ -223,28 +218,28 @@ def test_a_killed_service_leaves_no_zombie():
 @posix
 def test_a_hanging_service_is_replaced(monkeypatch):
     monkeypatch.setattr(services, "_HEALTH_S", 0.5)
-    before = services.join("dummy")
+    before = services.join(DUMMY)
     os.kill(before.pid, signal.SIGSTOP)
-    after = services.join("dummy")
+    after = services.join(DUMMY)
     assert after.pid != before.pid and gone(before.pid)
 
 
 def test_a_reused_pid_is_left_alone():
-    before = services.join("dummy")
+    before = services.join(DUMMY)
     kill(before.pid)
     innocent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     state = {"pid": innocent.pid, "birth": 1.0, "url": before.url, "key": before.key, "version": labkit.__version__}
     records.file("dummy", "json").write_text(json.dumps(state), encoding="utf-8")
-    after = services.join("dummy")
+    after = services.join(DUMMY)
     assert after.pid not in (before.pid, innocent.pid)
     assert innocent.poll() is None
     innocent.communicate(b"\n")
 
 
 def test_another_version_is_replaced():
-    before = services.join("dummy")
+    before = services.join(DUMMY)
     write_state("dummy", version="0.0.0")
-    after = services.join("dummy")
+    after = services.join(DUMMY)
     assert after.pid != before.pid and gone(before.pid)
 
 
@@ -260,9 +255,9 @@ def test_another_version_is_replaced():
     ],
 )
 def test_a_broken_state_file_is_replaced(rubbish):
-    before = services.join("dummy", linger=0.2)  # which looks often
+    before = services.join(DUMMY, linger=0.2)  # which looks often
     records.file("dummy", "json").write_text(rubbish, encoding="utf-8")
-    after = services.join("dummy")
+    after = services.join(DUMMY)
     assert after.pid != before.pid and get(after, "/x", after.key)[0] == 200
     assert wait_until(lambda: gone(before.pid)), "the one that no file names any more should end"
 
@@ -294,38 +289,36 @@ def test_no_state_file_can_break_a_look(state):
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give a file away")
 def test_another_accounts_state_is_not_read():
-    services.join("dummy")
+    services.join(DUMMY)
     os.chown(records.file("dummy", "json"), 12345, 12345)
     with pytest.raises(LabError, match="belongs to another account: set LABKIT_CACHE"):
-        services.join("dummy")
+        services.join(DUMMY)
     assert os.getpid() in services.users("dummy"), "a failed second join keeps the lease of the first"
     os.chown(records.file("dummy", "json"), 0, 0)
 
 
 def test_a_killed_starter_leaves_the_lock_free(user):
-    one = user(name="dummy", mode="slow", linger=0.5)
+    one = user(mode="slow", linger=0.5)
     assert wait_until(lambda: has_begun("slow"))
     one.end(getattr(signal, "SIGKILL", signal.SIGTERM))
     # Its service may still come up: it is the one that we join, or gives way to ours, or finds no user and ends.
-    service = services.join("dummy", mode="slow", linger=0.5)
+    service = services.join(DUMMY, mode="slow", linger=0.5)
     assert get(service, "/x", service.key)[0] == 200
 
 
 def test_who_waits_too_long_is_told(user):
-    one = user(name="dummy", mode="mute", patience=20)
+    one = user(mode="mute", patience=20)
     assert wait_until(lambda: has_begun("mute"))
     with pytest.raises(LabError, match="Another process has been starting the dummy-.* service for 1 seconds"):
-        services.join("dummy", mode="mute", patience=1)
+        services.join(DUMMY, mode="mute", patience=1)
     one.end(getattr(signal, "SIGINT", signal.SIGTERM))
 
 
 def test_a_start_that_fails_says_why():
     with pytest.raises(LabError, match=r"ended while it started \(RuntimeError: the dummy broke\): see .*\.log\.$"):
-        services.join("dummy", mode="breaks")
+        services.join(DUMMY, mode="breaks")
     with pytest.raises(LabError, match="^The dummy wants its tea: bring some.$"):
-        services.join("dummy", mode="mends")
-    with pytest.raises(LabError, match="There is no service 'nothing': known are .*dummy"):
-        services.join("nothing")
+        services.join(DUMMY, mode="mends")
     assert services.users(records.instance_name("dummy", {"mode": "breaks"})) == []
 
 
@@ -335,19 +328,19 @@ def test_a_wanted_port():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(LabError, match=f"^Port {port} is in use or not allowed: choose another"):
-            services.join("dummy", port=port)
-    service = services.join("dummy", port=port)
+            services.join(DUMMY, port=port)
+    service = services.join(DUMMY, port=port)
     assert service.url == f"http://127.0.0.1:{port}"
-    assert services.join("dummy") == services.join("dummy", port=port) == service
+    assert services.join(DUMMY) == services.join(DUMMY, port=port) == service
     with pytest.raises(LabError, match=f"runs at {service.url} already: leave out --port"):
-        services.join("dummy", port=port + 1)
+        services.join(DUMMY, port=port + 1)
     with pytest.raises(LabError, match="^Port 99999 is in use or not allowed"):
-        services.join("dummy", flavour="other", port=99999)
+        services.join(DUMMY, flavour="other", port=99999)
 
 
 @posix
 def test_an_interrupt_does_not_reach_the_service(user):
-    one = user(name="dummy")
+    one = user()
     pid = one.answer()["pid"]
     assert one.ask("hang") == "ok"
     os.killpg(one.process.pid, signal.SIGINT)
@@ -357,14 +350,14 @@ def test_an_interrupt_does_not_reach_the_service(user):
 
 @posix
 def test_an_interrupted_start_leaves_nothing(user):
-    one = user(name="dummy", mode="mute")
+    one = user(mode="mute")
     assert wait_until(lambda: has_begun("mute"))
     one.end(signal.SIGINT)
     assert services.users(records.instance_name("dummy", {"mode": "mute"})) == []
 
 
 def test_sigterm_removes_the_state_file():
-    service = services.join("dummy")
+    service = services.join(DUMMY)
     os.kill(service.pid, signal.SIGTERM)
     assert wait_until(lambda: gone(service.pid))
     if os.name == "posix":

@@ -1,4 +1,4 @@
-"""The exercises of lesson 08, Capstone."""
+"""The exercises of lesson 09, Capstone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODELS = (
 class ChooseModel(Coded):
     """Two conditions that cannot be bargained with, and then the best."""
 
-    number = "08.1"
+    number = "09.1"
     title = "Choose a model"
     names = ("choose",)
     hints = (
@@ -91,7 +91,7 @@ def choose(models, allowed, gb):
 class GainedAndLost(Coded):
     """Comparing two models on the same items."""
 
-    number = "08.2"
+    number = "09.2"
     title = "What got better, what got worse"
     names = ("gained", "lost")
     hints = (
@@ -154,7 +154,7 @@ def lost(before, after):
 class Decide(Open):
     """The decision at the end of the project."""
 
-    number = "08.4"
+    number = "09.4"
     title = "Publish, or pay for a service?"
     question = "Would you use your own model or a closed service for your task? Decide, with your own numbers."
     rubric = (
