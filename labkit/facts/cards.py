@@ -1,9 +1,9 @@
 """Is a model card fit to be published? A linter on top of huggingface_hub's own ModelCard.
 
-It checks form and honesty: the fields that search and people need, a licence that base model and data allow, limits and
-an evaluation with numbers; and whether the files beside it hold what should stay at home. It reads words and cannot
-judge them: a person must. Knows the course's licences (`licences`) and catalogue; knows nothing of the Hub's state.
-Teaching material, not legal advice.
+It checks form and honesty: that the fields are there which people and the Hub's search need; that base model and data
+allow the licence; that limits are named and an evaluation has numbers; that no file beside the card holds what should
+stay at home. It sees words and cannot judge them: that takes a person. Knows the course's licences (`licences`) and
+catalogue; knows nothing of the Hub's state. Teaching material, not legal advice.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Finding:
 def check(card: ModelCard | str | Path, *, data_licences: Mapping[str, str] | None = None) -> list[Finding]:
     """What is wrong with a card (huggingface_hub's object, its text, or a README.md); an empty list when nothing is.
 
-    `data_licences` says under which licence each data set of the card is, by the names that the card uses: those that
-    it does not name are a note. LabError when a file cannot be read or the card's head is no YAML.
+    `data_licences` gives the licence of each data set, by the name that the card uses; a data set without one gets a
+    note. LabError when a file cannot be read or the card's head is no YAML.
     """
     card = load(card)
     data = card.data.to_dict()
@@ -67,8 +67,8 @@ def check(card: ModelCard | str | Path, *, data_licences: Mapping[str, str] | No
 def require_valid(card: ModelCard | str | Path) -> None:
     """Ask the Hub whether it takes the head of a card, before anything is sent. LabError with its words when not.
 
-    It is what huggingface_hub's `ModelCard.validate` asks. That one asks huggingface.co whatever HF_ENDPOINT says in
-    1.27 (seen 2026-11-23), and so would send a card out of the local world; 2.4 follows HF_ENDPOINT, as this does.
+    huggingface_hub's own `ModelCard.validate` asks the same. In 1.27 it asks huggingface.co, whatever HF_ENDPOINT says
+    (seen 2026-11-23), and so would send a card out of the local world; 2.4 follows HF_ENDPOINT, as this does.
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError
@@ -89,10 +89,10 @@ def require_valid(card: ModelCard | str | Path) -> None:
 
 
 def check_files(folder: Path, names: Iterable[str] | None = None) -> list[Finding]:
-    """What should not leave this machine among the files of a folder: those of `names`, else all that are in it.
+    """What should not leave this machine, among the files of a folder or those of them in `names`.
 
-    An adapter that names a folder in the place of its base model, as peft writes it by itself; a place in somebody's
-    home, or a token, in a text file; weights in a format that can run programs. LabError when a file is not there.
+    Found are: an adapter whose base model is a folder on this machine, as peft writes it; a token, or a path into
+    somebody's home, in a text file; weights in a format that can run programs. LabError when a file is not there.
     """
     folder = Path(folder)
     files = [folder / name for name in names] if names is not None else sorted(folder.rglob("*"))
@@ -169,7 +169,7 @@ def _fields(data: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _results(results: Iterable[Any] | None) -> Iterator[Finding]:
-    """Figures in the head are shown beside the model on the Hub, which takes any value for them."""
+    """The Hub shows figures of the head beside the model, and accepts any value: here it has to be a number."""
     for result in results or ():
         value = result.metric_value
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -178,7 +178,7 @@ def _results(results: Iterable[Any] | None) -> Iterator[Finding]:
 
 
 def _licence(data: Mapping[str, Any]) -> Iterator[Finding]:
-    """A fine-tuned model stays under what its base model's licence asks."""
+    """What the licence of the base model asks of a model that was made from it."""
     own = data.get("license")
     if own == "other" and not (data.get("license_name") and data.get("license_link")):
         yield Finding("problem", "license", "'other' needs license_name and license_link.")
@@ -187,10 +187,8 @@ def _licence(data: Mapping[str, Any]) -> Iterator[Finding]:
         if theirs is None:
             yield Finding("note", "base_model", f"{base} is not in the catalogue: check its licence yourself.")
             continue
-        try:
-            terms = licences.get(theirs)
-        except LabError:
-            yield Finding("note", "base_model", f"the course has not read the licence {theirs!r} of {base}.")
+        if (terms := _terms(theirs)) is None:
+            yield _unread("base_model", theirs, base)
             continue
         yield from _against(base, terms, str(data.get("license_name") or own), str(data.get("model_name") or ""))
 
@@ -199,7 +197,7 @@ def _against(base: str, terms: licences.Licence, own: str, name: str) -> Iterato
     use = terms.uses["fine_tune_and_publish"]
     if use.value == "no":
         yield Finding("problem", "license", f"{terms.title} of {base} does not let you publish what you made of it.")
-    # An approved open licence lets others be put on changed versions; a vendor's own one goes along with them.
+    # Under an approved open licence, a changed version may carry another one; a vendor's own licence stays with it.
     if not terms.approved_by_osi and own.lower() not in (terms.id, terms.hub_id):
         said = f"{base} is under {terms.title}, which goes along with what is made of it ({use.clause})"
         yield Finding("problem", "license", f"{said}: the card says {own!r}.")
@@ -217,10 +215,8 @@ def _data_licences(data: Mapping[str, Any], known: Mapping[str, str]) -> Iterato
         if licence is None:
             yield Finding("note", "datasets", f"under which licence is {name}? Pass data_licences={{{name!r}: ...}}.")
             continue
-        try:
-            terms = licences.get(licence)
-        except LabError:
-            yield Finding("note", "datasets", f"the course has not read the licence {licence!r} of {name}.")
+        if (terms := _terms(licence)) is None:
+            yield _unread("datasets", licence, name)
             continue
         if terms.uses["commercial_product"].value == "no" and _allows_selling(data.get("license")):
             said = f"{name} is under {terms.title}, which forbids selling, and the card's licence allows it"
@@ -230,10 +226,20 @@ def _data_licences(data: Mapping[str, Any], known: Mapping[str, str]) -> Iterato
 
 
 def _allows_selling(licence: Any) -> bool:
+    terms = _terms(str(licence))
+    return terms is not None and terms.uses["commercial_product"].value != "no"
+
+
+def _terms(licence: str) -> licences.Licence | None:
+    """What the course has read of a licence; None where it has read nothing."""
     try:
-        return licences.get(str(licence)).uses["commercial_product"].value != "no"
+        return licences.get(licence)
     except LabError:
-        return False
+        return None
+
+
+def _unread(where: str, licence: str, of: str) -> Finding:
+    return Finding("note", where, f"the course has not read the licence {licence!r} of {of}.")
 
 
 def _sections(text: str, data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,25 +1,24 @@
-"""The models that the course speaks of: one TOML file each in `assets/catalogue`, each fact with a source and a date.
-Models that write are listed; one that turns texts into vectors lies in `embedding/`, and is found by its name.
-Statements about several of them, about vendors and benchmarks are in `assets/facts.toml`.
+"""The models that the course speaks of: one TOML file each in `assets/catalogue`, each fact with its source, its day
+and its grade. Models that write are listed; one that turns texts into vectors lies in `embedding/`, and is found by its
+name. `assets/facts.toml` has what concerns several models, vendors or benchmarks.
 
-Knows what was published, where it was read, when, and whether that could be confirmed. Knows nothing of the Hub's
-state today, of weights (`world.weights`) or of bytes (`memory`). A file is read when it is first asked for.
+Knows what was published, where and when it was read, and how sure that source is (`sourced`). Knows nothing of the
+Hub's state today, of weights (`world.weights`) or of bytes (`memory`). A file is read when it is first asked for.
 """
 
 from __future__ import annotations
 
-import datetime
 import difflib
 import functools
 import json
-import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.base import assets
 from labkit.base.errors import LabError
-from labkit.facts import memory
+from labkit.facts import memory, sourced
+from labkit.facts.sourced import Fact
 
 if TYPE_CHECKING:
     import pandas
@@ -29,35 +28,24 @@ EMBEDDER = "all-minilm-l6-v2"
 
 _SHAPE = {field.name: field.default is MISSING for field in fields(memory.Shape)}
 _REQUIRED = (
-    *("title", "maker", "repo_id", "revision", "licence", "gated", "chat"),
+    *("title", "maker", "repo_id", "licence", "gated", "chat"),
     *("parameters", "architecture", "model_type", "context"),
 )
 # Its shape: number by number, or in the published configuration beside its file.
 _OF_SHAPE = tuple(name for name, required in _SHAPE.items() if required)
-_TYPES = {"source": str, "seen": datetime.date, "confirmed": bool}
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One published statement: `value`, the `source` it was read in, the day it was `seen`, and whether it could be
-    `confirmed` there; `note` says what a reader should know about it."""
-
-    value: Any
-    source: str
-    seen: datetime.date
-    confirmed: bool
-    note: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model. `name` is what lessons pass as `model=`; `facts` holds everything that its file says."""
+    """One model. `name` is what lessons pass as `model=`, `title` what they call it; `facts` holds all else that its
+    file says."""
 
     name: str
+    title: str
     facts: dict[str, Fact]
 
     def value(self, key: str, default: Any = MISSING) -> Any:
-        """The value of a fact, confirmed or not. LabError when there is none and no `default`."""
+        """The value of a fact, of whatever grade. LabError when there is none and no `default`."""
         if key in self.facts:
             return self.facts[key].value
         if default is MISSING:
@@ -65,17 +53,13 @@ class Entry:
         return default
 
     @property
-    def title(self) -> str:
-        return self.value("title")
-
-    @property
     def repo_id(self) -> str:
         return self.value("repo_id")
 
     @property
     def revision(self) -> str | None:
-        """The commit of the repository that the facts were read at; None until a networked job has filled it in."""
-        return self.value("revision") or None
+        """The commit of the repository that the facts were read at; None where nobody has read it."""
+        return self.value("revision", None)
 
     @property
     def licence(self) -> str:
@@ -84,9 +68,9 @@ class Entry:
 
     @property
     def gated(self) -> bool | None:
-        """Whether the Hub asks for an agreement first; None where that could not be confirmed (the fact's note has
-        what was seen last)."""
-        return self.value("gated") if self.facts["gated"].confirmed else None
+        """Whether the Hub asks for an agreement first; None where no maker says so: a gate comes and goes, and the
+        fact's note has what others saw last."""
+        return None if self.facts["gated"].is_second_hand else self.value("gated")
 
     @property
     def parameters(self) -> int:
@@ -192,58 +176,61 @@ def _shape(name: str) -> memory.Shape:
     return memory.shape_of(_config(name))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Score(Fact):
+    """A published benchmark score; `value` is in per cent."""
+
+    model: str
+    benchmark: str
+    method: str
+    measured_by: str
+    year: int
+
+
 def fact(name: str) -> Fact:
     """A statement of `assets/facts.toml` about models, vendors or benchmarks. LabError for an unknown name.
 
-    >>> fact("openai-notice").confirmed
-    True
+    >>> fact("openai-notice").grade
+    'maker'
     """
-    known = {key: table for key, table in _statements().items() if key != "score"}
+    known = statements()
     if name not in known:
         raise LabError(f"There is no fact {name!r}: there are {', '.join(known)}.")
-    return _fact(assets.path("facts.toml"), name, known[name])
+    return known[name]
 
 
 def scores(benchmark: str | None = None) -> pandas.DataFrame:
     """Published benchmark scores in per cent: model, benchmark, method, value, measured_by, year, source, seen,
-    confirmed, note. One row a measurement, of one `benchmark` or of all."""
+    grade, note. One row a measurement, of one `benchmark` or of all."""
     import pandas
 
-    table = pandas.DataFrame(_statements()["score"]).fillna({"note": ""})
-    return table if benchmark is None else table[table.benchmark == benchmark].reset_index(drop=True)
+    columns = ["model", "benchmark", "method", "value", "measured_by", "year", "source", "seen", "grade", "note"]
+    return pandas.DataFrame([vars(one) for one in all_scores() if benchmark in (None, one.benchmark)], columns=columns)
 
 
 @functools.cache
-def _statements() -> dict[str, Any]:
-    return tomllib.loads(assets.path("facts.toml").read_text(encoding="utf-8"))
+def statements() -> dict[str, Fact]:
+    """Every statement that `fact` knows, by its name."""
+    tables = {name: table for name, table in _facts_file().items() if name != "score"}
+    return {name: sourced.fact(f"The file facts.toml: the fact {name!r}", table) for name, table in tables.items()}
+
+
+@functools.cache
+def all_scores() -> tuple[Score, ...]:
+    """Every published score that the course knows, in the order of its file."""
+    return tuple(sourced.fact("The file facts.toml: a score", table, Score) for table in _facts_file()["score"])
+
+
+@functools.cache
+def _facts_file() -> dict[str, Any]:
+    return sourced.read(assets.path("facts.toml"))
 
 
 def load(file: Path) -> Entry:
     """The entry in one file of the catalogue. LabError with the file and the key when it is not as its README asks."""
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise LabError(f"The catalogue file {file.name} is not valid TOML: {problem}.") from None
-    facts = {key: _fact(file, key, table) for key, table in tables.items()}
-    required = _REQUIRED if {"config", "dimensions"} & facts.keys() else (*_REQUIRED, *_OF_SHAPE)
-    for key in required:
-        if key not in facts:
-            raise LabError(f"The catalogue file {file.name} has no {key!r}: every model needs {', '.join(required)}.")
-    return Entry(file.stem, facts)
-
-
-def _fact(file: Path, key: str, table: Any) -> Fact:
-    where = f"The catalogue file {file.name}: the fact {key!r}"
-    if not isinstance(table, dict):
-        raise LabError(f"{where} must be a table with value, source, seen and confirmed, not {table!r}.")
-    for part in ("value", *_TYPES):
-        if part not in table:
-            raise LabError(f"{where} has no {part!r}.")
-    if unknown := table.keys() - {"value", *_TYPES, "note"}:
-        raise LabError(f"{where} has an unknown {', '.join(sorted(unknown))}.")
-    for part, kind in _TYPES.items():
-        if not isinstance(table[part], kind):
-            raise LabError(f"{where} has a {part!r} that is no {kind.__name__}: {table[part]!r}.")
-    if not table["source"].strip():
-        raise LabError(f"{where} has an empty 'source'.")
-    return Fact(**table)
+    tables, where = sourced.read(file), f"The catalogue file {file.name}"
+    required = _REQUIRED if {"config", "dimensions"} & tables.keys() else (*_REQUIRED, *_OF_SHAPE)
+    sourced.check_keys(where, tables, required, tables)
+    title = sourced.text(where, tables, "title")
+    facts = {key: sourced.fact(f"{where}: the fact {key!r}", table) for key, table in tables.items() if key != "title"}
+    return Entry(file.stem, title, facts)

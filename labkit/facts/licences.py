@@ -1,25 +1,24 @@
-"""What licences of models allow, and how open well-known models are: facts with a source and a date.
+"""What licences of models allow, and how open well-known models are: facts with a source, a day and a grade.
 
-Knows what was read in the texts of licences (`assets/licences`, one TOML file each) and about the parts of a release
-(`assets/openness.toml`). Knows nothing of your case, your country's law, or a page's state today: teaching material.
+Knows what the texts of licences say (`assets/licences`, one TOML file each), and which parts of a release were
+published (`assets/openness.toml`). Knows nothing of your case, your country's law, or what a page says today: this is
+teaching material.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import difflib
 import functools
-import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit.base import assets
 from labkit.base.errors import LabError
-from labkit.facts import catalogue
-from labkit.facts.catalogue import Fact
+from labkit.facts import catalogue, sourced
+from labkit.facts.sourced import Fact
 
 if TYPE_CHECKING:
     import pandas
@@ -56,24 +55,16 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
 }
 
 _OPENNESS = ("yes", "partly", "no")
-_FACT = {"value": str, "source": str, "seen": datetime.date, "confirmed": bool}
-_APPROVAL = _FACT | {"value": bool}
-_USE = _FACT | {"clause": str, "paraphrase": str}
 _HEAD = ("title", "hub_id", "version_date", "text_url")
 
 
-@dataclass(frozen=True)
-class Use:
-    """What a licence says about one use: `value` is allowed, conditional, no or unclear; `clause` is the place in the
-    text, `paraphrase` its sense in our words; `confirmed` is False where the passage was not read in full."""
+@dataclass(frozen=True, kw_only=True)
+class Use(Fact):
+    """What a licence says about one use: `value` is one of `ANSWERS`, `clause` the place in the text, `paraphrase` its
+    sense in our words. It is second hand where the passage was read in somebody's copy, or not in full."""
 
-    value: str
     clause: str
     paraphrase: str
-    source: str
-    seen: datetime.date
-    confirmed: bool
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,9 +136,9 @@ def explain(licence_id: str, use: str) -> str:
     use = _known(use, USES, "use")
     fact = licence.uses[use]
     lines = [licence.title, f"{USES[use]} {ANSWERS[fact.value]}.", fact.paraphrase]
-    lines.append(f"Where: {fact.clause}. Source: {fact.source} (read on {fact.seen}).")
+    lines.append(f"Where: {fact.clause}. Source: {fact.source} ({fact.read}).")
     if fact.note:
-        lines.append(f"{'Note' if fact.confirmed else 'Not confirmed'}: {fact.note}.")
+        lines.append(f"Note: {fact.note}.")
     return "\n".join([*lines, NOT_ADVICE])
 
 
@@ -195,28 +186,25 @@ def _verdict(model: str, aspects: tuple[str, ...]) -> str:
 
 def load(file: Path) -> Licence:
     """The licence in one file. LabError with the file and the key when it is not as the README asks."""
-    content = _read(file)
-    known = (*_HEAD, "approved_by_osi", "uses")
-    where = f"The licence file {file.name}"
-    _complete(where, content, known, known)
-    for key in _HEAD:
-        _text(where, content, key)
-    approval = _fact(f"{where}: 'approved_by_osi'", content["approved_by_osi"], _APPROVAL, (True, False))
-    _complete(f"{where}: 'uses'", content["uses"], USES, USES)
-    uses = {use: Use(**_fact(f"{where}: the use {use!r}", content["uses"][use], _USE, ANSWERS)) for use in USES}
-    head = {key: content[key] for key in _HEAD}
-    return Licence(id=file.stem, approval=Fact(**approval), uses=uses, **head)
+    content, where = sourced.read(file), f"The licence file {file.name}"
+    sourced.check_keys(where, content, (*_HEAD, "approved_by_osi", "uses"), (*_HEAD, "approved_by_osi", "uses"))
+    head = {key: sourced.text(where, content, key) for key in _HEAD}
+    approval = sourced.fact(f"{where}: 'approved_by_osi'", content["approved_by_osi"], values=(True, False))
+    given = content["uses"]
+    sourced.check_keys(f"{where}: 'uses'", given, USES, USES)
+    uses = {use: sourced.fact(f"{where}: the use {use!r}", given[use], Use, values=ANSWERS) for use in USES}
+    return Licence(id=file.stem, approval=approval, uses=uses, **head)
 
 
 def load_openness(file: Path) -> dict[str, Openness]:
     """Every model of a file like `openness.toml`. LabError with the file, the model and the key when one is wrong."""
     found = {}
-    for name, content in _read(file).items():
+    for name, content in sourced.read(file).items():
         where = f"The file {file.name}: the model {name!r}"
-        _complete(where, content, ("title", *ASPECTS), ("title", *ASPECTS))
-        _text(where, content, "title")
-        facts = {key: _fact(f"{where}: {key!r}", content[key], _FACT, _OPENNESS) for key in ASPECTS}
-        found[name] = Openness(name, content["title"], {key: Fact(**parts) for key, parts in facts.items()})
+        sourced.check_keys(where, content, ("title", *ASPECTS), ("title", *ASPECTS))
+        title = sourced.text(where, content, "title")
+        facts = {key: sourced.fact(f"{where}: {key!r}", content[key], values=_OPENNESS) for key in ASPECTS}
+        found[name] = Openness(name, title, facts)
     return found
 
 
@@ -238,39 +226,3 @@ def _known(wanted: str, known: Collection[str], kind: str, *, also: Collection[s
     near = difflib.get_close_matches(name, [*known, *also], n=3, cutoff=0.5)
     offer = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}."
     raise LabError(f"There is no {kind} {wanted!r} here: {offer}")
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise LabError(f"The file {file.name} is not valid TOML: {problem}.") from None
-
-
-def _complete(where: str, content: Any, required: Iterable[str], known: Iterable[str]) -> None:
-    if not isinstance(content, dict):
-        raise LabError(f"{where} must be a table, not {content!r}.")
-    for key in required:
-        if key not in content:
-            raise LabError(f"{where} has no {key!r}.")
-    if unknown := content.keys() - set(known):
-        raise LabError(f"{where} has an unknown {', '.join(sorted(unknown))}.")
-
-
-def _text(where: str, content: dict[str, Any], key: str) -> None:
-    if not isinstance(content[key], str) or not content[key].strip():
-        raise LabError(f"{where} has a {key!r} that is no text: {content[key]!r}.")
-
-
-def _fact(where: str, content: Any, parts: dict[str, type], values: Iterable[Any]) -> dict[str, Any]:
-    _complete(where, content, parts, (*parts, "note"))
-    for part, kind in parts.items():
-        if kind is str:
-            _text(where, content, part)
-        elif not isinstance(content[part], kind):
-            raise LabError(f"{where} has a {part!r} that is no {kind.__name__}: {content[part]!r}.")
-    if content["value"] not in values:
-        raise LabError(f"{where} has the value {content['value']!r}: it must be one of {', '.join(map(str, values))}.")
-    if not content["source"].startswith("https://"):
-        raise LabError(f"{where} has a source that is no https address: {content['source']!r}.")
-    return content

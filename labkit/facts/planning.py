@@ -1,6 +1,6 @@
 """Does it fit? The bytes that a model of the catalogue needs (`memory`) against what a machine has (`machine`).
 
-On NVIDIA GPUs that hold a bigger model in 4 bits only, 4 bits are what is planned for. Knows no bytes of its own. GB is
+Where NVIDIA GPUs hold a bigger model only in 4 bits, it plans for 4 bits. The arithmetic is that of `memory`. GB is
 10^9 bytes.
 """
 
@@ -19,28 +19,29 @@ if TYPE_CHECKING:
     from labkit.base.machine import Machine
 
 
-# Of a GPU's memory: CUDA's own context takes half a GB of a T4's 16, and torch's blocks do not fill it to the end.
+# The share of a GPU's memory that a model can have. CUDA's own context takes half a GB of a T4's 16, and torch's blocks
+# leave gaps.
 GPU_SHARE = 0.9
-# What is worth a larger download where a GPU has the room: the seeds of this course that can chat.
+# Models worth a larger download on a GPU that has room for them: the oldest ones of this course that can chat.
 OFFERED = ("mistral-7b-instruct", "llama-2-7b-chat", "llama-2-13b-chat")
 
 
 def gpu_bytes(machine: Machine) -> int:
-    """The memory of all NVIDIA GPUs that a model can have: layers of one model are dealt out over several. Else 0."""
+    """Bytes that a model can have on the NVIDIA GPUs, taken together, since its layers can be spread over several; 0
+    without such a GPU."""
     return int(GPU_SHARE * sum(gpu.memory_bytes for gpu in machine.gpus)) if machine.device == "cuda" else 0
 
 
 def free_bytes(machine: Machine) -> int:
-    """What is free now. The memory of NVIDIA GPUs and the main memory count together: what one cannot take goes into
-    the other."""
+    """Bytes that are free now, in main memory and on NVIDIA GPUs together: what one cannot take goes to the other."""
     return machine.available_bytes() + (sum(gpu.memory_bytes for gpu in machine.gpus) if gpu_bytes(machine) else 0)
 
 
 def precision(entry: catalogue.Entry, dtype: str, machine: Machine) -> str:
     """`dtype`, or "int4" where the NVIDIA GPUs of this machine hold the model in 4 bits and not in `dtype`.
 
-    Weights in 4 bits are bitsandbytes' NF4, computed with in 16 bits. They cannot be split between GPU and main memory,
-    so they have to fit in the GPUs.
+    Weights in 4 bits are bitsandbytes' NF4; the model still computes in 16 bits. Such weights cannot be split between
+    GPU and main memory, so they have to fit on the GPUs.
     """
     if not machine.gpus or _gpus_hold(entry, dtype, machine) or not _gpus_hold(entry, "int4", machine):
         return dtype
@@ -68,7 +69,7 @@ def _has_bitsandbytes() -> bool:
 def _gpus_hold(entry: catalogue.Entry, dtype: str, machine: Machine) -> bool:
     """Whether the model and a conversation of 2,048 tokens fit in the NVIDIA GPUs alone.
 
-    A layer lies on one GPU: of several, each may have room left for most of a layer, and none for it.
+    A layer cannot be split. With several GPUs each may end with room for most of a layer, and that room is lost.
     """
     plan = _needs(entry, dtype, tokens=2048, all_logits=False)
     left_over = plan.weights // entry.shape.layers * len(machine.gpus) if len(machine.gpus) > 1 else 0
@@ -76,7 +77,7 @@ def _gpus_hold(entry: catalogue.Entry, dtype: str, machine: Machine) -> bool:
 
 
 def table(name: str, *, tokens: int, batch: int = 1, free: float) -> pandas.DataFrame:
-    """What running a model takes in each precision, in GB: one row a dtype, `fits` in `free` bytes or not.
+    """What running a model takes in each precision, in GB: one row a dtype; `fits` tells whether `free` bytes suffice.
 
     `name` is a model of the catalogue. `tokens` counts prompt and answer of each of the `batch` conversations.
     LabError for an unknown name or negative numbers.
@@ -93,9 +94,9 @@ def table(name: str, *, tokens: int, batch: int = 1, free: float) -> pandas.Data
 
 
 def require_memory(entry: catalogue.Entry, dtype: str, machine: Machine, tokens: int = 512) -> None:
-    """Raise LabError, before anything is loaded, when the model and `tokens` tokens do not fit what is free now.
+    """Raise LabError, before anything is loaded, when the model and a text of `tokens` tokens need more than is free.
 
-    The message has both numbers and the largest chat model of the catalogue that fits and needs no permission.
+    The message has both numbers, and names the largest chat model of the catalogue that fits and needs no permission.
     """
     free = gpu_bytes(machine) if dtype == "int4" and machine.device == "cuda" else free_bytes(machine)
     if (needed := _needs(entry, dtype, tokens=tokens).total) <= free:
@@ -120,6 +121,6 @@ def largest_that_fits(free: float, dtype: str, tokens: int = 512) -> catalogue.E
 
 
 def _needs(entry: catalogue.Entry, dtype: str, *, tokens: int, all_logits: bool = True) -> memory.Plan:
-    """What `local.load` takes: its int4 is bitsandbytes' NF4, which leaves some weights in 16 bits."""
+    """What a model takes as `local.load` loads it: int4 is bitsandbytes' NF4, which leaves some weights in 16 bits."""
     stored = "nf4" if dtype == "int4" else dtype
     return memory.inference_bytes(entry.shape, dtype=stored, tokens=tokens, all_logits=all_logits)

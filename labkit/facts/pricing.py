@@ -45,7 +45,7 @@ class Offer:
     since: datetime.date
     source: str
     seen: datetime.date
-    confirmed: bool
+    grade: str
     note: str
     tier: str = ""
     until: datetime.date | None = None

@@ -1,7 +1,7 @@
 """The data sets written for the course: where they are, what their splits hold, and that nobody has changed them.
 
-One folder a set in `assets/data`, with a data sheet (`README.md`) and one JSON object a line in a file a split. Knows
-files and hashes. Knows nothing of what a model makes of them (`finetuning`).
+Each set is a folder in `assets/data` with a data sheet (`README.md`) and a file for each split, one JSON object a line.
+Knows files and hashes. Knows nothing of what a model makes of them (`finetuning`).
 """
 
 from __future__ import annotations

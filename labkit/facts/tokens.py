@@ -44,10 +44,10 @@ class Token:
 def pieces(text: str, tokenizer: Any, *, most: int | None = None) -> list[Token]:
     """The tokens of `text`, without any that the tokenizer adds by itself; their bytes, joined, are the text's.
 
-    With `most`, only so many from the beginning: a long text is counted faster than it is described.
+    With `most`, only that many from the beginning: to describe all tokens of a long text is slow.
 
-    A vocabulary may lack a byte (SmolLM2's lacks most control characters): the model never sees it, nor do you here.
-    SentencePiece tokenizers often begin with a space of their own. Raises LabError for another kind of tokenizer.
+    A vocabulary may lack a byte (SmolLM2's lacks most control characters): then neither the model nor you see it here.
+    SentencePiece tokenizers often put a space of their own first. LabError for any other kind of tokenizer.
     """
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     return [describe(token, tokenizer) for token in ids[:most]]

@@ -42,6 +42,7 @@ COMMANDS = {
     "bench": ("labkit.front.bench:bench", "measure speed, start-up and memory on this machine"),
     "clean": ("labkit.front.commands:clean", "give the disk space of the course cache back"),
     "run": ("author.commands:run", "authors: run a lesson and store its outputs"),
+    "facts": ("author.facts:facts", "authors: list the facts by grade and age, or ask what has changed"),
     "lint": ("author.commands:lint", "authors: check the form of a lesson"),
 }
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from labkit.base import cache, machine, network, pip
@@ -249,11 +249,13 @@ def _in_own_cache(entry: catalogue.Entry) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        folder = snapshot_download(entry.repo_id, local_files_only=True, allow_patterns=_PATTERNS, **hub_settings.own())
-    except LocalEntryNotFoundError:
-        return None
-    return Path(folder) if any(Path(folder).glob("*.safetensors")) else None
+    options = {"local_files_only": True, "allow_patterns": _PATTERNS, **hub_settings.own()}
+    for revision in dict.fromkeys((None, entry.revision)):  # as the learner fetched it, or as `_from_hub` did
+        with suppress(LocalEntryNotFoundError):
+            folder = Path(snapshot_download(entry.repo_id, revision=revision, **options))
+            if any(folder.glob("*.safetensors")):
+                return folder
+    return None
 
 
 # Weights as safetensors only: a pickle can run code when it is opened.

@@ -10,7 +10,6 @@ Tiny models of every family with random numbers: what is counted is exact whatev
 - caches of a fixed size, quantized ones, and those of other engines: llama.cpp and vLLM lay theirs out in other ways;
 - adapters on fused experts: PEFT 0.21 gives each of them one, and leaves out dense layers of the same name (seen with
   deepseek_v3); `finetuning.parameters` counts one expert;
-- stored sizes of FP8;
 - working memory: an estimate, checked to be hardly under for the families in `WORKING`.
 """
 
@@ -281,6 +280,31 @@ def test_what_is_stored_in_mxfp4():
     assert memory.mxfp4_bytes(catalogue.get("gpt-oss-20b").shape) == 13_761_264_768
     with pytest.raises(LabError, match="this model has none"):
         memory.mxfp4_bytes(memory.shape_of(config_for("llama")))
+
+
+@pytest.mark.parametrize("case", ["llama", "mixtral", "qwen3_5", "gemma4, per layer", "deepseek_v3", "glm4_moe"])
+def test_what_is_stored_in_fp8(case):
+    """8 bits a number and an fp32 scale for each block, where transformers puts matrices of that kind."""
+    from transformers import FineGrainedFP8Config
+    from transformers.integrations.finegrained_fp8 import replace_with_fp8_linear
+    from transformers.quantizers.base import get_keys_to_not_convert
+
+    sizes = {"hidden_size": 192, "intermediate_size": 320}  # no whole blocks
+    sizes |= {"moe_intermediate_size": 256} if "moe_intermediate_size" in CASES[case][1] else {}
+    model = meta(config_for(case, **sizes))
+    shape = memory.shape_of(model.config)
+    replace_with_fp8_linear(model, get_keys_to_not_convert(model), FineGrainedFP8Config())
+    held = {"torch.float8_e4m3fn": 1}
+    stored = sum(
+        part.numel() * (4 if name.endswith("_scale_inv") else held.get(str(part.dtype), 2))
+        for name, part in model.named_parameters()
+    )
+    assert memory.fp8_bytes(shape) == memory.stored_bytes(shape, "fp8") == stored
+
+
+def test_the_published_files_of_deepseek_are_in_fp8():
+    """Its 61 layers; with the 11.5 billion parameters that predict ahead, and what those share, 689 GB are there."""
+    assert round(memory.fp8_bytes(catalogue.get("deepseek-v3.1").shape) / 1e9) == 673
 
 
 @pytest.mark.parametrize("case", ["qwen3_5", "gemma4, per layer", "lfm2"])

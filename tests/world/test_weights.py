@@ -128,6 +128,21 @@ def test_an_unknown_model_offers_the_nearest_names():
         models.ensure("mistral-7")
 
 
+@pytest.mark.parametrize("fetched", ["as main", "at the catalogue's commit"])
+def test_a_model_in_the_learners_own_cache_is_found_whichever_way_it_came(fetched, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))  # read when it was imported
+    entry = catalogue.get("mistral-7b-instruct")
+    assert models.status(entry.name) == "not fetched"
+    folder = tmp_path / f"models--{entry.repo_id.replace('/', '--')}"
+    commit = entry.revision if fetched != "as main" else "0" * 40
+    (folder / "snapshots" / commit).mkdir(parents=True)
+    (folder / "snapshots" / commit / "model.safetensors").write_bytes(b"")
+    if fetched == "as main":
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit, encoding="utf-8")
+    assert models.status(entry.name) == "ready"
+
+
 def test_the_course_has_a_gguf_of_its_own_model_only():
     with pytest.raises(LabError, match="no GGUF of"):
         models.gguf_file("mistral-7b")

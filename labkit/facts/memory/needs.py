@@ -6,13 +6,21 @@ import math
 from dataclasses import dataclass
 
 from labkit.base.errors import LabError
-from labkit.facts.memory.shapes import Layer, Layered, Shape, is_routed, linear_parameter_count, parameter_count
+from labkit.facts.memory.shapes import (
+    Layer,
+    Layered,
+    Shape,
+    linear_parameter_count,
+    matrices,
+    parameter_count,
+)
 
 # Bits that one number takes. int4 is stored in blocks of 32 numbers that share one 16-bit scale: 4 + 16/32 bits.
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "int4": 4.5}
 INT4_BLOCK, INT4_BLOCK_BYTES = 32, 18
 _NF4_BITS = 4.5  # 64 numbers of 4 bits share an fp32 scale
 _MXFP4_BITS = 4.25  # 32 numbers of 4 bits share a scale of 8 bits
+_FP8_BLOCK = 128  # 128 x 128 numbers of 8 bits share an fp32 scale
 
 # What Python, torch, transformers and a tokenizer hold without any model: 392 MB resident on Linux (torch 2.13 for
 # CPUs, transformers 5.23, 2026-11), and some 60 MB more once they compute.
@@ -64,16 +72,30 @@ def mxfp4_bytes(shape: Shape) -> int:
         raise LabError(
             "Only the experts of a mixture are stored in MXFP4, and this model has none: choose another dtype."
         )
-    small = shape.layers * 3 * shape.hidden * shape.intermediate * shape.experts
-    if isinstance(shape, Layered):
-        every = (pair for layer in shape.parts for pair in layer.weights)
-        small = sum(math.prod(size) for name, size in every if is_routed(name) and len(size) == 3)
+    small = sum(math.prod(size) for size in matrices(shape) if len(size) == 3)
     return math.ceil(small * _MXFP4_BITS / 8) + 2 * (parameter_count(shape) - small)
 
 
+def fp8_bytes(shape: Shape) -> int:
+    """Bytes of a model's weights in FP8, as DeepSeek-V3 is published: the matrices of attention, MLPs and experts take
+    8 bits a number, and each block of 128 x 128 an fp32 scale. The rest stays in 16 bits: embedding, output matrix,
+    norms, biases, routers.
+
+    >>> mistral_7b = Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False)
+    >>> round(fp8_bytes(mistral_7b) / 1e9, 1)
+    7.5
+
+    Source: https://github.com/deepseek-ai/DeepSeek-V3/blob/9b4e9788e4a3a731f7567338ed15d3ec549ce03b/README_WEIGHTS.md
+    """
+    sizes = matrices(shape)
+    small = sum(map(math.prod, sizes))
+    blocks = (math.prod(size[:-2]) * math.prod(math.ceil(side / _FP8_BLOCK) for side in size[-2:]) for size in sizes)
+    return small + 4 * sum(blocks) + 2 * (parameter_count(shape) - small)
+
+
 def stored_bytes(shape: Shape, dtype: str) -> int:
-    """Bytes of a model's weights in one of `BITS`, nf4 (`nf4_bytes`) or mxfp4 (`mxfp4_bytes`); LabError for another."""
-    mixed = {"nf4": nf4_bytes, "mxfp4": mxfp4_bytes}
+    """Bytes of a model's weights in one of `BITS`, or in nf4, mxfp4 or fp8 (`nf4_bytes` and so on)."""
+    mixed = {"nf4": nf4_bytes, "mxfp4": mxfp4_bytes, "fp8": fp8_bytes}
     return mixed[dtype](shape) if dtype in mixed else weights_bytes(parameter_count(shape), dtype)
 
 
@@ -114,7 +136,7 @@ def _kept_bytes(layer: Layer, tokens: int, window: int | None, bits: float) -> f
 def activation_bytes(shape: Shape, tokens: int, *, batch: int = 1, dtype: str = "bf16", all_logits: bool = True) -> int:
     """An upper estimate of the working memory while the model reads `batch` prompts of `tokens` tokens.
 
-    Layers run one after the other and inference keeps nothing for later: the busiest moment counts. It is one of two:
+    Layers run one after the other and inference keeps nothing for later, so only the busiest moment counts, one of two:
 
     - inside a layer: the residual stream, its copy, the normed input and an output (4 x hidden), ids, positions and
       their tables, and either queries, keys and values with rotated copies or, mostly, the gate, the activated gate and
@@ -184,7 +206,7 @@ class Plan:
 def inference_bytes(shape: Shape, *, dtype: str, tokens: int, batch: int = 1, all_logits: bool = True) -> Plan:
     """What running a model takes: weights in `dtype`, the cache and the activations of `tokens` tokens, the libraries.
 
-    `dtype` is one of `BITS`, nf4 or mxfp4 (`stored_bytes`). Weights in fewer than 16 bits are computed with in 16:
+    `dtype` is one of `BITS`, nf4, mxfp4 or fp8 (`stored_bytes`). Weights in fewer than 16 bits are computed with in 16:
     cache and activations count 16 bits then.
 
     >>> print(inference_bytes(Shape(32, 4096, 32, 8, 128, 14336, 32000, tied=False), dtype="bf16", tokens=4096))
@@ -236,7 +258,7 @@ def training_bytes(shape: Shape, *, trainable: int | None = None, dtype: str = "
 
 
 def _computes_in(dtype: str) -> str:
-    return "bf16" if dtype in ("nf4", "mxfp4") or _bits(dtype) < 16 else dtype
+    return "bf16" if dtype in ("nf4", "mxfp4", "fp8") or _bits(dtype) < 16 else dtype
 
 
 def _bits(dtype: str) -> float:

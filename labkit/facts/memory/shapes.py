@@ -111,13 +111,23 @@ def active_parameter_count(shape: Shape) -> int:
 def linear_parameter_count(shape: Shape) -> int:
     """How many of them are in the linear layers of the attention and the MLPs, without biases. The experts of a
     mixture are not: transformers 5 keeps those of a layer as one parameter of three dimensions."""
+    return sum(math.prod(size) for size in matrices(shape) if len(size) == 2)
+
+
+def matrices(shape: Shape) -> list[tuple[int, ...]]:
+    """The sizes of all matrices of the attention, the MLPs and the experts. The experts of a layer are one of three
+    dimensions, the first of them their number, as transformers 5 keeps them."""
     if isinstance(shape, Layered):
-        every = (pair for layer in shape.parts for pair in layer.weights)
-        outer = (pair for pair in shape.outside if pair[0].endswith("_projection.weight"))
-        return sum(math.prod(size) for name, size in (*every, *outer) if is_linear(name, size))
-    matrices = 2 * shape.hidden * shape.head_dim * (shape.heads + shape.kv_heads)
-    matrices += 3 * shape.hidden * shape.intermediate if shape.experts == 1 else 0
-    return shape.layers * matrices
+        every = [pair for layer in shape.parts for pair in layer.weights]
+        every += [pair for pair in shape.outside if pair[0].endswith("_projection.weight")]
+        return [size for name, size in every if is_linear(name, size) or (is_routed(name) and len(size) == 3)]
+    hidden, inner, keys = shape.hidden, shape.intermediate, shape.kv_heads * shape.head_dim
+    sizes = [(hidden, shape.heads * shape.head_dim)] * 2 + [(keys, hidden)] * 2  # queries and output, keys and values
+    if shape.experts > 1:
+        sizes += [(shape.experts, 2 * inner, hidden), (shape.experts, hidden, inner)]
+    else:
+        sizes += [(inner, hidden)] * 3
+    return sizes * shape.layers
 
 
 def _numbers(weights: Weights) -> int:

@@ -53,7 +53,7 @@ def _repo(entry: Entry, whole: Path | None) -> Repo:
         config=config,
         parameters={"F32" if whole else weight_files.dtype_of(entry): entry.parameters},
         gated=entry.gated is True,
-        released=released.value if released and released.confirmed else None,
+        released=released.value if released and not released.is_second_hand else None,
     )
 
 
@@ -71,7 +71,7 @@ def _from_folder(folder: Path) -> dict[str, File]:
 
 
 def _card(entry: Entry, *, complete: bool) -> dict[str, Any]:
-    """The card's metadata: what is confirmed of licence, task, library and descent."""
+    """The card's metadata: what is known of licence, task, library and descent."""
     card = {"license": entry.licence, "library_name": "transformers"}
     if entry.licence not in LICENCES:
         card |= {"license": "other", "license_name": entry.licence, "license_link": "LICENSE"}
@@ -97,12 +97,12 @@ def _readme(entry: Entry, card: dict[str, Any], *, complete: bool) -> str:
     if quantized := (entry.config or {}).get("quantization_config"):
         there += f" They are published in {quantized['quant_method'].upper()}; the headers here are those of 16 bits."
     rows = [
-        f"| {key} | {fact.value} | {'' if fact.confirmed else 'unconfirmed: '}{fact.source} | {fact.seen} |"
+        f"| {key} | {fact.value} | {fact.source} | {fact.grade} | {fact.seen} |"
         for key, fact in entry.facts.items()
-        if not key.startswith("embedded") and fact.value != ""
+        if not key.startswith("embedded")
     ]
     return "\n".join(
         ["---", *front, "---", f"# {entry.title}", ""]
         + [f"This card was written for a course, and is not the maker's own. {there}", ""]
-        + ["| Fact | Value | Source | Read on |", "|---|---|---|---|", *rows, ""]
+        + ["| Fact | Value | Source | Grade | Read on |", "|---|---|---|---|---|", *rows, ""]
     )
