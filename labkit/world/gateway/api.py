@@ -24,7 +24,7 @@ from labkit.world.gateway.guard import NOT_A_PROVIDER, Guard
 from labkit.world.gateway.upstream import Upstream, refusal
 from labkit.world.services import bodies, providers
 from labkit.world.services.drills import Drills
-from labkit.world.services.middleware import Mark
+from labkit.world.services.middleware import FromHere, Mark
 from labkit.world.services.refusals import Refused, handlers
 
 CHAT, TEXT, EMBEDDINGS = "/chat/completions", "/completions", "/embeddings"
@@ -48,7 +48,8 @@ def application(upstream: Upstream, *, key: str, class_token: bool = False) -> A
     app = Starlette(routes=routes, exception_handlers=handlers(_elsewhere))
     app.state.upstream = upstream
     guarded = Guard(app if class_token else Drills(app), key=key, class_token=class_token)
-    return Mark(guarded, warning=NOT_A_PROVIDER)
+    # A class asks by whatever name the teacher's machine has in its network; its token is a secret.
+    return Mark(guarded if class_token else FromHere(guarded), warning=NOT_A_PROVIDER)
 
 
 def _elsewhere(request: Request, status: int) -> Refused:

@@ -22,7 +22,7 @@ from labkit.world.hub.repos import NOT_THE_HUB
 from labkit.world.hub.resolve import resolve
 from labkit.world.hub.scratch import Scratch
 from labkit.world.hub.search import dataset_tags_by_type, list_datasets, list_models, tags_by_type
-from labkit.world.services.middleware import Mark
+from labkit.world.services.middleware import FromHere, Mark
 from labkit.world.services.refusals import Refused, handlers
 
 
@@ -49,7 +49,7 @@ def application(repos: dict[str, Repo], scratch: Scratch | None = None) -> Starl
         routes += _of_one_repository(f"/api/{kind}/{{owner}}/{{name}}")
         routes += [Route(f"/api/{kind}/{{name}}{rest}", _without_owner) for rest in _BELOW]
     routes.append(Route("/{name}/resolve/{revision}/{path:path}", _without_owner))
-    middleware = [Middleware(Mark, warning=NOT_THE_HUB), Middleware(HubDrills)]
+    middleware = [Middleware(Mark, warning=NOT_THE_HUB), Middleware(FromHere), Middleware(HubDrills)]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers(_elsewhere))
     app.state.repos, app.state.scratch, app.state.tickets = repos, scratch or Scratch(), {}
     return app

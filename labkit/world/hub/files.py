@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-LARGE = (".safetensors", ".gguf", ".bin")
+LARGE = (".safetensors", ".gguf", ".bin", ".parquet")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ leaves unused objects, and never half a commit. Knows files and commits. Knows n
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -129,6 +130,9 @@ class Scratch:
         self.lock = threading.Lock()
         for place in (self.objects, self._places):
             place.mkdir(parents=True, exist_ok=True)
+        # Some of it is private, and on a shared machine others may look into a home.
+        with contextlib.suppress(OSError):
+            self.folder.chmod(0o700)
         self._states = {state.key: state for state in map(self._read, sorted(self._places.glob("*.json"))) if state}
 
     def get(self, key: str) -> State | None:

@@ -182,6 +182,11 @@ def test_each_client_shows_the_sentence(strict):
     assert said == {"type": "invalid_request_error", "code": "model_not_found"}
 
 
+def test_a_web_page_is_not_answered_under_its_own_name(strict):
+    answer = requests.get(f"{strict}/v1/models", headers={"Host": "evil.example", "Authorization": f"Bearer {KEY}"})
+    assert answer.status_code == 403 and "own machine" in answer.json()["error"]["message"]
+
+
 def test_too_much_is_refused_before_it_is_read(strict):
     assert ask(strict, CHAT, b" " * (5 << 20))[0] == 413
 

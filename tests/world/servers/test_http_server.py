@@ -17,8 +17,8 @@ from starlette.routing import Route
 from labkit.world.gateway import service as gateway
 from labkit.world.services import http_server
 
-WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
+WHOLE = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n"
 LARGE = 32_000_000  # more than the buffers of a connection hold
 
 
@@ -86,7 +86,7 @@ def test_a_body_that_keeps_coming_is_waited_for(address):
 
 def test_an_answer_that_nobody_reads_is_not_waited_for(address):
     with connect(address) as connection:
-        connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(2.5)
         received = 0
         with contextlib.suppress(ConnectionError):

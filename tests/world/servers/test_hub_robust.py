@@ -61,7 +61,7 @@ def send(address: str, raw: bytes) -> bytes:
 
 
 def get(address: str, target: str, *more: str) -> tuple[int, bytes]:
-    raw = "\r\n".join([f"GET {target} HTTP/1.1", "Host: x", "Connection: close", *more, "", ""]).encode()
+    raw = "\r\n".join([f"GET {target} HTTP/1.1", "Host: 127.0.0.1", "Connection: close", *more, "", ""]).encode()
     answer = send(address, raw)
     return int(answer.split(b" ", 2)[1]) if answer else 0, answer
 
@@ -107,7 +107,8 @@ def test_headers_and_bodies_that_are_too_large(address):
     # 0: the connection was closed on the unread rest, before the refusal could be read.
     assert get(address, "/api/models", "X-Long: " + "x" * 200_000)[0] in (400, 431, 0)
     body = b"{" + b" " * (upload.MOST_JSON + 10) + b"}"
-    head = f"POST /api/repos/create HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}"
+    head = f"POST /api/repos/create HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}"
+    head += f"\r\nContent-Length: {len(body)}"
     answer = send(address, f"{head}\r\nConnection: close\r\n\r\n".encode() + body)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 413")
     assert alive(address)
@@ -130,6 +131,21 @@ def test_bodies_that_make_no_sense(address, body):
             continue  # an order of no files
         assert answer.status == 400 or (answer.status == 200 and b"name" in body), (target, answer.status)
     assert alive(address)
+
+
+@pytest.mark.parametrize(
+    "header", ["Host: evil.example", "Host: 127.0.0.1.evil.example", "Origin: http://evil.example"]
+)
+def test_a_web_page_cannot_use_the_public_tokens(address, header):
+    """DNS rebinding: the page's own name resolves to 127.0.0.1, so that the browser asks the Hub in its name."""
+    host = "" if header.startswith("Host") else "Host: 127.0.0.1\r\n"
+    request = f"GET /api/whoami-v2 HTTP/1.1\r\n{host}{header}\r\nAuthorization: Bearer {TOKEN}\r\n"
+    assert send(address, f"{request}Connection: close\r\n\r\n".encode()).startswith(b"HTTP/1.1 403")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no file modes")
+def test_nobody_else_on_the_machine_reads_what_is_kept(address, root):
+    assert (root / "scratch").stat().st_mode & 0o077 == 0
 
 
 WRONG_TYPES = [
@@ -212,7 +228,9 @@ def test_an_upload_that_stops_in_its_middle_leaves_nothing(address, root):
     target = href.removeprefix(address)
     host, _, port = address.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as half:
-        half.sendall(f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode() + content[:500])
+        half.sendall(
+            f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n".encode() + content[:500]
+        )
         time.sleep(0.3)
     deadline = time.monotonic() + 10
     while list((root / "scratch" / "objects").glob(".upload-*")) and time.monotonic() < deadline:

@@ -362,3 +362,12 @@ def test_a_full_disk_is_a_sentence(api, repo, monkeypatch):
     monkeypatch.setattr(hub_scratch, "MOST_BYTES", 10)
     with pytest.raises(errors.HfHubHTTPError, match="takes files of up to"):
         api.upload_file(path_or_fileobj=b"more than ten bytes", path_in_repo="x.txt", repo_id=repo)
+
+
+def test_a_small_parquet_file_is_kept_outside_git_as_on_the_real_hub(address):
+    """`Dataset.push_to_hub` sends its files that way before anybody asks."""
+    api = HfApi(endpoint=address, token=LEARNER)
+    repo = api.create_repo("learner/rows", repo_type="dataset", exist_ok=True).repo_id
+    api.upload_file(path_or_fileobj=b"PAR1", path_in_repo="a.parquet", repo_id=repo, repo_type="dataset")
+    (entry,) = api.get_paths_info(repo, "a.parquet", repo_type="dataset")
+    assert entry.lfs is not None and entry.size == 4
