@@ -86,3 +86,15 @@ def test_the_map_keeps_what_differs_most_and_is_never_mirrored(search):
 def test_what_makes_no_sense_is_a_sentence(search, wrong, complaint):
     with pytest.raises(LabError, match=complaint):
         wrong(search)
+
+
+@pytest.mark.slow
+def test_the_vectors_are_those_of_sentence_transformers(course_cache):
+    """Its own pipeline reads pooling and length from the files of the model. Skipped where it is not installed."""
+    package = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+    from labkit.facts import catalogue
+    from labkit.world import weights
+
+    texts = [retrieval.titled(row) for row in teaching_data.load("documents", "passages")] + ["word " * 900, "?"]
+    theirs = package.SentenceTransformer(str(weights.ensure(catalogue.EMBEDDER)), device="cpu").encode(texts)
+    assert np.abs(theirs - retrieval.embed(texts)).max() < 1e-5
