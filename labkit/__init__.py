@@ -28,6 +28,7 @@ _CONTENTS = {
     "quantization": "models.quantization",  # fewer bits, by hand and by library
     "evaluation": "models.evaluation",  # perplexity, tasks, speed
     "finetuning": "models.finetuning",  # LoRA, the training loop, scores
+    "retrieval": "models.retrieval",  # find the passage that answers a question
     "judging": "models.judging",  # blind votes between two models
     "project": "models.capstone",  # the learner's own project of the last lesson
     # the world around a lesson

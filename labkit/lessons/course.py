@@ -14,6 +14,7 @@ class Needs:
 
     hub: bool = False
     gateway: bool = False
+    embedder: bool = False  # the second model, which turns texts into vectors
     bigger: bool = False  # its cells run with a bigger model, and say how: it is offered where a GPU has the room
     asks: frozenset[str] = frozenset()  # who outside this machine is asked, in the local world too: "host:port"
 
@@ -27,5 +28,6 @@ LESSONS = {
     "05": Needs(bigger=True),
     "06": Needs(),
     "07": Needs(bigger=True),
+    "08": Needs(gateway=True, embedder=True),
     "09": Needs(hub=True),
 }

@@ -114,6 +114,8 @@ def start(lesson: str, *, model: str | None = None, mode: str | None = None) -> 
         # Once it is loaded, it would have to fit a second time.
         planning.require_memory(entry, precision, here)
     lab = Lab(lesson, mode, here, entry, weights.ensure(entry.name), _TORCH_NAMES[dtype], precision)
+    if LESSONS[lesson].embedder:
+        weights.ensure(catalogue.EMBEDDER)
     _started = lab
     spoken = f"{dtype}, weights in 4 bits" if precision == "int4" else dtype
     print(f"Lesson {lesson} · {mode} world{note} · {_describe(here, spoken)} · {entry.title}")

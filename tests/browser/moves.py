@@ -134,6 +134,16 @@ def hub_search(view: Any) -> None:
     shows(view, "No model is like that: ask for less.")
 
 
+def search_map(view: Any) -> None:
+    shows(view, "library-19")
+    put(view, "Question (press Enter)", "How many bar do city tyres need?")
+    shows(view, "shared words: bar city tyres")
+    press(view, 0, "ArrowLeft", 2)
+    assert view.get_by_text("cosine").count() == 1
+    put(view, "Question (press Enter)", "")
+    shows(view, "There is no question: write at least one word.")
+
+
 def api_playground(view: Any) -> None:
     view.get_by_role("button", name="Ask both").click()
     view.get_by_text("if it were gpt-4o").nth(1).wait_for(timeout=SLOW)
@@ -165,5 +175,5 @@ def arena(view: Any) -> None:
 MOVES: dict[str, Callable[[Any], None]] = {
     move.__name__: move
     for move in (token_explorer, sampling_playground, chat, quantization_explorer, memory_planner, lora_explorer)
-    + (break_even, licence_explorer, router_view, hub_search, api_playground, arena)
+    + (break_even, licence_explorer, router_view, hub_search, search_map, api_playground, arena)
 }

@@ -32,6 +32,7 @@ WIDGETS = {
     "licence_explorer": "labkit.widgets.licence_explorer(use='train_another_model_on_outputs')",
     "break_even": "labkit.widgets.break_even()",
     "router_view": "labkit.widgets.router_view(labkit.families.as_mixtral(model), tokenizer)",
+    "search_map": "labkit.widgets.search_map()",
     "hub_search": "labkit.widgets.hub_search(free_gb=8)",
     "api_playground": (
         "from huggingface_hub import InferenceClient\n"

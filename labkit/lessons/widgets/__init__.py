@@ -11,6 +11,7 @@ from labkit.lessons.widgets.memory_planner import memory_planner
 from labkit.lessons.widgets.quantization_explorer import quantization_explorer
 from labkit.lessons.widgets.router_view import router_view
 from labkit.lessons.widgets.sampling_playground import sampling_playground
+from labkit.lessons.widgets.search_map import search_map
 from labkit.lessons.widgets.token_explorer import token_explorer
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "quantization_explorer",
     "router_view",
     "sampling_playground",
+    "search_map",
     "token_explorer",
 ]
