@@ -7,6 +7,7 @@ uv installs, in a fifth of pip's time; it is told all that pip was told, and whe
 """
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
@@ -27,8 +28,11 @@ LOG = os.path.join(ROOT, ".lab.log")
 OLDEST, NEWEST = (3, 11), (3, 14)
 TORCH = "2.13.0"  # the newest version with a CPU build that the stored outputs were made with
 TORCH_OLDEST = (2, 11)
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+TORCH_CPU_PAGE = "https://download.pytorch.org/whl/cpu/torch/"  # links to its CPU builds
 UV = "0.13.9"
+# pip, and what fetching and converting the model takes: installed first, so that the model comes beside the rest.
+FIRST = ["pip", "filelock", "gguf", "platformdirs", "psutil"]
+BRING_MODEL = "from labkit.world import weights; weights.ensure(quiet=True)"
 NEEDED_BYTES = 3000000000
 # What a command needs beyond the course.
 EXTRAS = {"test": ["test", "site", "demos", "platforms"], "site": ["site"], "demos": ["demos"]}
@@ -119,7 +123,7 @@ def main(arguments):
     check_machine()
     environment = child_environment(offline)
     with Lock():
-        set_up(environment, ["lab"] + EXTRAS.get(command, []))
+        set_up(environment, ["lab"] + EXTRAS.get(command, []), command in ("lab", "setup", "test"))
     return hand_over([python(), "-P", "-m", "labkit", command] + arguments, environment)
 
 
@@ -192,9 +196,7 @@ def child_environment(offline):
     # uv leaves compiling to the first import: 4 seconds, once. Forbidden, it would cost them at every start.
     dropped += ("PYTHONDONTWRITEBYTECODE",)
     dropped += ("COLUMNS",)  # with it uv breaks its complaints into short lines, also where they go into the log
-    environment = {
-        key: value for key, value in os.environ.items() if key not in dropped and not key.startswith("CONDA_")
-    }
+    environment = {key: os.environ[key] for key in os.environ if key not in dropped and not key.startswith("CONDA_")}
     environment["PYTHONUTF8"] = "1"
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     if offline:
@@ -241,7 +243,7 @@ class Lock:
         self.file.close()
 
 
-def set_up(environment, extras):
+def set_up(environment, extras, with_model):
     """Bring .venv up to date, doing only what is missing. The stamp is written last, so a killed run is done again."""
     usable = works(environment)
     wanted = fingerprint()
@@ -253,28 +255,22 @@ def set_up(environment, extras):
     write(LOG, "%s, Python %s\n" % (platform.platform(), platform.python_version()))
     if not usable:
         make_venv(environment)
-    install = Installer(environment)
-    install_torch(environment, install)
-    step(3, "Installing the course (about 165 MB to download the first time)")
-    version = installed_torch(environment)
-    constraint = os.path.join(VENV, "constraint.txt")
-    write(constraint, "torch==%s\n" % version if version else "")
-    install(["-c", constraint, "-e", ".[%s]" % ",".join(extras)])
-    write(STAMP, json.dumps({"wanted": wanted, "extras": extras}))
+        step(2, "Installing uv, which installs the rest")
+    install = Installer(environment, fresh=not usable)
+    torch = installed_torch(environment) if usable else None
+    with ended(start_on_the_model(environment) if with_model and install.has_first else None) as model:
+        install_course(install, ["-e", ".[%s]" % ",".join(extras)], torch)
+        write(STAMP, json.dumps({"wanted": wanted, "extras": extras}))
+        if model and model.poll() is None:
+            print("      Waiting for the model (93 MB to download the first time)", flush=True)
+            model.wait()  # whatever came of it: labkit looks, tries again where needed, and says what is wrong
 
 
 def works(environment):
     """Whether .venv's own Python runs, is at home here (a moved folder is not) and has this Python's version."""
     program = "import sys, pip; print(sys.prefix); print('%d.%d' % sys.version_info[:2])"
     try:
-        answer = subprocess.run(
-            [python(), "-c", program],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            universal_newlines=True,
-            timeout=120,
-        )
+        answer = said([python(), "-c", program], environment, timeout=120)
     except (OSError, subprocess.TimeoutExpired):
         return False
     lines = answer.stdout.splitlines()
@@ -313,9 +309,12 @@ def make_venv(environment):
         step(1, "Making .venv anew (the old one does not work here, and is now %s)" % os.path.basename(aside))
     os.mkdir(VENV)
     write(HOME, ROOT)
-    # Inside an activated .venv that is being replaced, its own Python is gone by now: the one beneath it does the work.
-    program = getattr(sys, "_base_executable", None) or sys.executable
-    insist(attempt([program, "-m", "venv", VENV], environment, "making .venv"))
+    insist(attempt([base_python(), "-m", "venv", "--without-pip", VENV], environment, "making .venv"))
+
+
+def base_python():
+    """The Python beneath: inside an activated .venv that is being replaced, its own is gone."""
+    return getattr(sys, "_base_executable", None) or sys.executable
 
 
 def fingerprint():
@@ -336,36 +335,27 @@ def read_stamp():
 def installed_torch(environment):
     """The version of PyTorch in .venv, or None where there is none or one that is too old."""
     program = "import importlib.metadata as m; print(m.version('torch'))"
-    answer = subprocess.run(
-        [python(), "-c", program],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        universal_newlines=True,
-    )
-    version = answer.stdout.strip()
+    version = said([python(), "-c", program], environment).stdout.strip()
     found = re.match(r"(\d+)\.(\d+)", version)
     return version if found and (int(found.group(1)), int(found.group(2))) >= TORCH_OLDEST else None
 
 
-def install_torch(environment, install):
-    """PyTorch first, so that nothing pulls gigabytes of CUDA onto a machine that has no use for them."""
-    if installed_torch(environment):
-        return
-    general = ["torch>=%d.%d" % TORCH_OLDEST]
-    if not wants_cpu_build():
-        step(2, "Installing PyTorch")
-        install(general)
-        return
-    step(2, "Installing PyTorch (CPU build, about 190 MB)")
-    index = []
-    if "PIP_NO_INDEX" not in environment and answers(TORCH_CPU_INDEX + "/torch/"):
-        index = ["--extra-index-url", TORCH_CPU_INDEX]
+def install_course(install, course, torch):
+    """The course with PyTorch, and nothing that pulls gigabytes of CUDA onto a machine that has no use for them."""
+    general = "torch==%s" % torch if torch else "torch>=%d.%d" % TORCH_OLDEST
+    if torch or not wants_cpu_build():
+        step(3, "Installing the course")
+        return install([general] + course)
+    step(3, "Installing the course, with PyTorch's CPU build (about 360 MB to download the first time)")
+    reached = "PIP_NO_INDEX" not in install.environment and answers(TORCH_CPU_PAGE)
+    build = "torch==%s+cpu" % TORCH
     try:
-        install(index + ["--only-binary=:all:", "torch==%s+cpu" % TORCH])
-    except Missing:
+        install((["--find-links", TORCH_CPU_PAGE] if reached else []) + ["--only-binary=torch", build] + course)
+    except Missing as reason:
+        if build not in "\n".join(reason.complaints):
+            raise
         print("      No CPU build can be had here: installing the general one, with its CUDA packages (several GB).")
-        install(general)
+        install([general] + course)
 
 
 def wants_cpu_build():
@@ -374,10 +364,7 @@ def wants_cpu_build():
     if not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "AMD64", "aarch64", "arm64"):
         return False
     try:
-        return (
-            subprocess.run(["nvidia-smi"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20).returncode
-            != 0
-        )
+        return subprocess.run(["nvidia-smi"], capture_output=True, timeout=20).returncode != 0
     except (OSError, subprocess.TimeoutExpired):
         return True
 
@@ -394,52 +381,88 @@ def answers(address):
 
 
 class Installer:
-    """Installs packages into .venv with uv, or with pip where uv cannot be had, or could not; then a line says why."""
+    """Installs packages into .venv with uv, or with pip where uv cannot be had, or could not; then a line says why.
 
-    def __init__(self, environment):
-        self.environment = environment
+    A fresh .venv has no pip. That of the Python beneath brings uv, and uv brings pip in a moment: the module ensurepip,
+    which does it otherwise, takes four seconds.
+    """
+
+    def __init__(self, environment, fresh):
+        self.environment, self.lacks_pip = environment, fresh
+        self.pip = [base_python(), "-m", "pip", "--python", python()] if fresh else [python(), "-m", "pip"]
         self.uv = None
+        self.has_first = False
         try:
-            options, variables = for_uv(pip_settings(python(), environment), environment)
+            options, variables = for_uv(self.settings(), environment)
             self.bring_uv()
             uv = [python(), "-m", "uv"]
             self.uv_environment = one_disk(uv, variables)
             self.uv = uv + ["pip", "install", "--python", python()] + options
+            self.has_first = not fresh or attempt(self.uv + FIRST, self.uv_environment, uv=True) is None
         except WithoutUv as reason:
             print("      %s: pip installs, which takes minutes longer." % reason, flush=True)
+        if self.lacks_pip and not self.has_first:
+            self.bring_pip()
+        self.pip = [python(), "-m", "pip"]
 
     def __call__(self, arguments):
         if self.uv:
-            reason = attempt(self.uv + arguments, self.uv_environment, "installing", on_a_terminal())
+            reason = attempt(self.uv + arguments, self.uv_environment, uv=True)
             if reason is None:
                 return
             if isinstance(reason, Blocked):
                 raise reason
             print("      uv could not (%s): pip tries." % last_word(reason.complaints), flush=True)
-        insist(self.pip(arguments))
+        insist(self.by_pip(arguments))
+
+    def settings(self):
+        try:
+            return pip_settings(self.pip, self.environment)
+        except WithoutUv:
+            if not self.lacks_pip:
+                raise
+        self.bring_pip()  # the Python beneath has none, or one of before 2022-10 (22.3), which knows no --python
+        return pip_settings(self.pip, self.environment)
+
+    def bring_pip(self):
+        self.lacks_pip = False
+        self.pip = [python(), "-m", "pip"]
+        insist(attempt([python(), "-m", "ensurepip", "--upgrade", "--default-pip"], self.environment, "making .venv"))
 
     def bring_uv(self):
-        reason = self.pip(["--only-binary=:all:", "uv==" + UV])
+        reason = self.by_pip(["--only-binary=:all:", "uv==" + UV])
         if isinstance(reason, (Missing, Unknown)):
             raise WithoutUv("uv %s cannot be had here (%s)" % (UV, last_word(reason.complaints)))
         insist(reason)
 
-    def pip(self, arguments):
+    def by_pip(self, arguments):
         # On a terminal pip shows its progress bars; in a log file they would be noise.
         calm = [] if on_a_terminal() else ["--quiet", "--progress-bar", "off"]
-        command = [python(), "-m", "pip", "install", "--no-warn-script-location", "--log", LOG] + calm + arguments
-        return attempt(command, self.environment, "installing")
+        command = self.pip + ["install", "--no-warn-script-location", "--log", LOG] + calm + arguments
+        return attempt(command, self.environment)
 
 
-def pip_settings(program, environment):
-    """What `program`'s pip was told about installing, by PIP_* variables and configuration files, as it merges them."""
-    answer = subprocess.run(
-        [program, "-m", "pip", "config", "list"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=dict(environment, PIP_QUIET="0"),
-        encoding="utf-8",
-    )
+def start_on_the_model(environment):
+    """Fetch and convert it beside the rest, and silently; in a session of its own, so that all of it can be ended."""
+    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    return subprocess.Popen([python(), "-c", BRING_MODEL], env=environment, cwd=ROOT, start_new_session=True, **silent)
+
+
+@contextlib.contextmanager
+def ended(process):
+    """What was begun ends with us, also when only we were told to stop."""
+    try:
+        yield process
+    finally:
+        if process and process.poll() is None:
+            leads = os.name != "nt" and os.getpgid(process.pid) == process.pid
+            os.killpg(process.pid, signal.SIGTERM) if leads else process.terminate()
+            process.wait()
+
+
+def pip_settings(pip, environment):
+    """What `pip` was told about installing, by PIP_* variables and configuration files, as it merges them."""
+    answer = said(pip + ["config", "list"], dict(environment, PIP_QUIET="0"))
     if answer.returncode != 0:
         raise WithoutUv("pip's configuration cannot be read")
     sections = {"global": {}, "install": {}, ":env:": {}}
@@ -502,9 +525,7 @@ def one_disk(uv, variables):
 
     A cache that cannot be written is left alone, as pip does.
     """
-    answer = subprocess.run(
-        uv + ["cache", "dir"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, encoding="utf-8"
-    )
+    answer = said(uv + ["cache", "dir"], variables)
     folder = answer.stdout.strip()
     if answer.returncode != 0 or not folder:
         raise WithoutUv("uv does not start here (%s)" % last_word(answer.stderr.splitlines()))
@@ -525,31 +546,33 @@ def last_word(lines):
     return re.sub(r"^(ERROR|error|cause): |\.$", "", chosen)
 
 
+def said(command, environment, timeout=None):
+    """What a command answers that installs nothing."""
+    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=timeout)
+
+
 def on_a_terminal():
     return sys.stdout.isatty() and sys.stderr.isatty()
 
 
-def attempt(command, environment, doing, shown=False):
+def attempt(command, environment, doing="installing", uv=False):
     """Run a command, its progress on the screen and its complaints in the log; a failure is returned as a sentence.
 
-    uv's bars and complaints are one stream: with `shown` it is on the screen, and what failed is run again for the log.
+    uv's bars and complaints are one stream: on a terminal it is shown, and what failed is run again for the log.
+    uv has a session of its own, so that what it builds with ends with it; pip may have to ask for a password.
     """
+    options = {"env": environment, "cwd": ROOT, "start_new_session": uv}
     with open(LOG, encoding="utf-8", errors="replace") as file:
         earlier = file.read() + "\n$ %s\n" % PASSWORD.sub("****", " ".join(command))
     write(LOG, earlier)
-    if shown and subprocess.call(command, env=environment, cwd=ROOT) == 0:
-        return None
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    complaints = [line.rstrip() for line in process.stderr]
-    code = process.wait()
+    if uv and on_a_terminal():
+        with ended(subprocess.Popen(command, **options)) as process:
+            if process.wait() == 0:
+                return None
+    streams = {"stderr": subprocess.PIPE, "encoding": "utf-8", "errors": "replace"}
+    with ended(subprocess.Popen(command, **streams, **options)) as process:
+        complaints = [line.rstrip() for line in process.stderr]
+        code = process.wait()
     with open(LOG, encoding="utf-8", errors="replace") as file:
         added = file.read()[len(earlier) :].splitlines(True)
     log = [line for line in added if not any(sign in line for sign in NOISE)]
@@ -620,18 +643,28 @@ def write(path, text):
 
 
 def hand_over(command, environment):
-    """Run labkit and return its exit code. Ctrl-C reaches it directly; it ends calmly, and so do we."""
+    """Become labkit: whoever ends this process ends it. On Windows, which has no such way, wait for its exit code."""
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execve(command[0], command, environment)
     process = subprocess.Popen(command, env=environment)
     while True:
         try:
             return process.wait()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # Ctrl-C reaches labkit directly: it ends calmly, and so do we
             pass
+
+
+def stop(*_):
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
     if os.name != "nt" and hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for name in ("SIGTERM", "SIGHUP"):  # as after Ctrl-C: nothing that was begun goes on without us
+        if getattr(signal, name, None) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:
+            signal.signal(getattr(signal, name), stop)
     try:
         sys.exit(main(sys.argv[1:]))
     except Stop as reason:

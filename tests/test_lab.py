@@ -1,11 +1,13 @@
 """lab.py as a newcomer meets it: real processes on a small copy of the course that installs in seconds, offline.
 
-The small course has no dependencies but a pretended torch; its `labkit` says what it was asked to do. Where the making
-of .venv is not the subject, a test gets a copy of one that was made before. What can go wrong while installing is tried
-with uv and with pip alone: then the folder of wheels has no uv.
+The small course has no dependencies but a pretended torch; its `labkit` says what it was asked to do, and notes when it
+is told to fetch the model. Where the making of .venv is not the subject, a test gets a copy of one that was made
+before. What can go wrong while installing is tried with uv and with pip alone: then the folder of wheels has no uv.
 """
 
 import base64
+import contextlib
+import ensurepip
 import hashlib
 import http.server
 import os
@@ -21,9 +23,11 @@ import time
 import types
 import urllib.parse
 import zipfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 
 from labkit.base import assets
@@ -34,7 +38,8 @@ LAB = assets.CHECKOUT / "lab.py"
 pytestmark = pytest.mark.slow
 POSIX = pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 PYENV = Path.home() / ".pyenv" / "versions"
-UV = runpy.run_path(str(LAB))["UV"]
+FRONT_DOOR = runpy.run_path(str(LAB))
+UV = FRONT_DOOR["UV"]
 
 PYPROJECT = """
 [build-system]
@@ -58,7 +63,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
     name = "open_models_lab-1-py3-none-any.whl"
     if os.path.exists("slow"):
         open("building", "w").close()
-        import time; time.sleep(20)
+        import time; time.sleep(8)
     with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
         wheel.writestr("open_models_lab.pth", os.getcwd())
         info = "open_models_lab-1.dist-info/"
@@ -73,7 +78,17 @@ def build_wheel(*_, **__): raise NotImplementedError
 LABKIT = """
 import os, sys
 print("labkit got", sys.argv[1:], os.environ.get("PYTHONUTF8"))
+if "waits" in sys.argv:
+    import time; sys.stdout.flush(); time.sleep(100)
 sys.exit(7 if "seven" in sys.argv else 0)
+"""
+WEIGHTS = """
+import os, subprocess, sys, time
+def ensure(quiet):
+    import filelock, gguf, platformdirs, psutil
+    open("model-begun", "w").close()
+    if os.path.exists("slow-model"):  # as pip, which downloads it
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(100)"])
 """
 
 
@@ -129,12 +144,18 @@ def write_course(folder: Path, uv_wheel: Path | None = None) -> Path:
     (folder / "backend.py").write_text(BACKEND, encoding="utf-8")
     (folder / "labkit" / "__init__.py").write_text("", encoding="utf-8")
     (folder / "labkit" / "__main__.py").write_text(LABKIT, encoding="utf-8")
+    (folder / "labkit" / "world").mkdir()
+    (folder / "labkit" / "world" / "__init__.py").touch()
+    (folder / "labkit" / "world" / "weights.py").write_text(WEIGHTS, encoding="utf-8")
     wheels = folder / "wheels"
     wheels.mkdir()
     for name, version in (("torch", "2.13.0+cpu"), ("torch", "2.13.0"), ("extra_for_tests", "1")):
         write_wheel(wheels, name, version)
     if uv_wheel:
-        link(uv_wheel, wheels / uv_wheel.name)
+        for wheel in (uv_wheel, *Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")):
+            shutil.copyfile(wheel, wheels / wheel.name)
+        for name in set(FRONT_DOOR["FIRST"]) - {"pip"}:
+            write_wheel(wheels, name, "1")
     return folder
 
 
@@ -231,6 +252,8 @@ def test_a_first_run_installs_and_hands_over_and_a_second_reuses(bare, uv_wheel)
     assert re.findall(r"\[(\d)/3\]", first.stdout) == ["1", "2", "3"]
     assert "labkit got ['lab'] 1" in first.stdout
     assert ("pip installs" in first.stdout) is not bool(uv_wheel)
+    assert (bare / "model-begun").exists() is bool(uv_wheel)
+    assert {file.name for file in pythons(bare)[0].parent.glob("pip*")} >= {"pip", "pip3"} or os.name == "nt"
     second = offline(bare, "doctor", "--json")
     assert second.stdout == "labkit got ['doctor', '--json'] 1\n"
 
@@ -364,9 +387,7 @@ def test_an_interrupted_installation_is_finished_by_the_next_run(course, how):
     process = subprocess.Popen(
         command, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
     )
-    deadline = time.monotonic() + 60
-    while not (course / "building").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until((course / "building").exists, 60)
     os.killpg(process.pid, how)
     _, errors = process.communicate(timeout=30)
     if how == signal.SIGINT:
@@ -386,6 +407,51 @@ def test_two_at_once_do_not_disturb_each_other(course):
     assert all("labkit got ['doctor']" in output for output, _ in outputs), outputs
     assert sum("waiting for it" in output for output, _ in outputs) == 1
     assert sum("[3/3]" in output for output, _ in outputs) == 1
+
+
+def wait_until(reached: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert reached()
+
+
+def living(course: Path) -> list[str]:
+    """The command lines of processes that were begun in this course, lab.py's own included."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and process.cwd() in (str(course), str(course.parent)):
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("when", "how"),
+    [
+        *[("installing", "SIGTERM"), ("installing", "SIGINT"), ("model", "SIGTERM"), ("model", "SIGHUP")],
+        *[("handed over", name) for name in ("SIGTERM", "SIGHUP", "SIGINT")],
+    ],
+)
+def test_whoever_ends_lab_py_alone_ends_what_it_began(ready, uv_wheel, when, how):
+    if when != "handed over":
+        if not uv_wheel:
+            pytest.skip("needs an installed uv: lab.py brings it")
+        (ready / ("slow" if when == "installing" else "slow-model")).touch()
+        shutil.rmtree(ready / ".venv")
+    command = [sys.executable, str(ready / "lab.py"), "--offline", str(ready / "wheels"), "lab", "waits"]
+    process = subprocess.Popen(command, env=environment(), cwd=ready.parent, stdout=subprocess.PIPE, text=True)
+    if when == "handed over":
+        assert "labkit got" in process.stdout.readline()
+    else:
+        sign = ready / ("building" if when == "installing" else "model-begun")
+        wait_until(sign.exists, 60)
+    assert living(ready)
+    process.send_signal(signal.Signals[how])
+    process.communicate(timeout=20)
+    assert process.returncode == (-signal.Signals[how] if when == "handed over" else 130)
+    wait_until(lambda: not living(ready), 5)
 
 
 def one_sentence(run: subprocess.CompletedProcess) -> str:
@@ -525,7 +591,7 @@ def test_pips_files_and_variables_are_read_as_pip_reads_them(tmp_path):
         encoding="utf-8",
     )
     settings = runpy.run_path(str(LAB))["pip_settings"](
-        sys.executable, environment(PIP_CONFIG_FILE=str(file), PIP_TIMEOUT="9")
+        [sys.executable, "-m", "pip"], environment(PIP_CONFIG_FILE=str(file), PIP_TIMEOUT="9")
     )
     assert settings["index-url"] == "https://from-install" and settings["timeout"] == "9"
     assert settings["extra-index-url"].split() == ["https://a", "https://b'c"]

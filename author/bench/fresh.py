@@ -60,12 +60,12 @@ def _bare(course: Path, folder: Path) -> dict[str, float]:
         return {}
     environment = _empty(folder / "bare-home", lab.child_environment(None))
     try:
-        options, variables = lab.for_uv(lab.pip_settings(lab.python(), environment), environment)
+        options, variables = lab.for_uv(lab.pip_settings([lab.python(), "-m", "pip"], environment), environment)
     except lab.WithoutUv:
         return {}
     torch = lab.installed_torch(environment)
-    if "+cpu" in torch and "PIP_NO_INDEX" not in environment and lab.answers(f"{lab.TORCH_CPU_INDEX}/torch/"):
-        options = [*options, "--extra-index-url", lab.TORCH_CPU_INDEX]
+    if "+cpu" in torch and "PIP_NO_INDEX" not in environment and lab.answers(lab.TORCH_CPU_PAGE):
+        options = [*options, "--find-links", lab.TORCH_CPU_PAGE]
     target = folder / "bare"
     made = _timed([*uv, "venv", "--python", lab.python(), str(target)], variables, folder)
     install = [*uv, "pip", "install", "--python", str(target), *options, f"torch=={torch}", f"{course}[lab]"]

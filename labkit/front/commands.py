@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -93,11 +94,21 @@ def lab(argv: list[str]) -> int:
 
 
 def _run_until_closed(command: list[str]) -> int:
-    """Run a server until it ends. At the first Ctrl-C Jupyter only asks for a second one, so we end it ourselves."""
+    """Run a server until it ends. At the first Ctrl-C Jupyter only asks for a second one, so we end it ourselves.
+
+    So do we when only we are told to end, by `kill` or a closed terminal: its kernels would live on with it.
+    """
+    told = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    for number in told:
+        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
+            signal.signal(number, signal.default_int_handler)
     server = subprocess.Popen(command)
     try:
         return server.wait()
     except KeyboardInterrupt:
+        # A second signal, such as one to the whole group, must not keep the first from its work.
+        for number in (signal.SIGINT, *told):
+            signal.signal(number, signal.SIG_IGN)
         processes.stop(server, 10)
         print("\nJupyterLab is closed. Your work is in work/.")
         return 0

@@ -80,7 +80,7 @@ def _requirements(extras: list[str]) -> list[str]:
         settings = tomllib.load(file)
     project = settings["project"]
     listed = [item for extra in extras for item in project["optional-dependencies"][extra]]
-    return [*project["dependencies"], *listed, *settings["build-system"]["requires"], "editables", _uv()]
+    return [*project["dependencies"], *listed, *settings["build-system"]["requires"], "editables", _uv(), "pip"]
 
 
 def _front_door() -> dict:
@@ -141,7 +141,9 @@ def _resolved(wanted: list[str], folder: Path, system: str, python: str) -> list
     """The exact versions that `system` needs, its own dependencies included."""
     door = _front_door()
     try:
-        options, environment = door["for_uv"](door["pip_settings"](sys.executable, os.environ), os.environ)
+        options, environment = door["for_uv"](
+            door["pip_settings"]([sys.executable, "-m", "pip"], os.environ), os.environ
+        )
     except door["WithoutUv"] as reason:
         raise LabError(f"Resolving for another system is uv's work, and {reason}: fetch without --for.") from None
     if importlib.util.find_spec("uv") is None:
