@@ -8,6 +8,7 @@ uv installs, in a fifth of pip's time; it is told all that pip was told, and whe
 
 import ast
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -113,6 +114,9 @@ def main(arguments):
         print(HELP)
         return 0
     command = "lab"
+    if arguments and arguments[0] in ("-V", "--version"):
+        print(version())
+        return 0
     if arguments and not arguments[0].startswith("-"):
         command, arguments = arguments[0], arguments[1:]
     check_python()
@@ -125,6 +129,12 @@ def main(arguments):
     with Lock():
         set_up(environment, ["lab"] + EXTRAS.get(command, []), command in ("lab", "setup", "test"))
     return hand_over([python(), "-P", "-m", "labkit", command] + arguments, environment)
+
+
+def version():
+    """The course's version, as pyproject.toml has it."""
+    with open(os.path.join(ROOT, "pyproject.toml"), encoding="utf-8") as file:
+        return "open-models-lab " + re.search(r'(?m)^version = "(.+)"', file.read()).group(1)
 
 
 def take_offline(arguments):
@@ -236,8 +246,9 @@ class Lock:
 
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        except OSError:
-            return False
+        except OSError as problem:
+            # NFS without its lock service: a second lab.py would wait for ever for a first one that is not there.
+            return problem.errno in (errno.ENOLCK, errno.ENOSYS, getattr(errno, "EOPNOTSUPP", errno.ENOSYS))
 
     def __exit__(self, *_):
         self.file.close()
@@ -601,6 +612,11 @@ def why(text, doing, offline):
     if any(sign in text for sign in ("No space left", "Errno 28", "os error 112", "quota exceeded")):
         return Blocked(
             "The disk is full: make room (3 GB in all), then run the same command again; it goes on where it stopped."
+        )
+    if "Missing dependencies for SOCKS support" in text:
+        return Stop(
+            "pip needs a package for the SOCKS proxy that is set, which it cannot fetch through it: use `--offline "
+            "FOLDER`, or unset the proxy where the packages can be reached without."
         )
     if doing == "making .venv" and "ensurepip" in text:
         return Stop(

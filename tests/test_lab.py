@@ -694,3 +694,24 @@ def test_a_setting_that_uv_takes_amiss_is_left_to_pip(ready, index, uv_wheel):
     run = lab(ready, "test", PIP_INDEX_URL=f"{index.address}/simple1", PIP_TIMEOUT="15.5")
     assert ("uv does not start here (Failed to parse" in run.stdout) is bool(uv_wheel)
     assert run.returncode == 0 and "extra-for-tests==1" in installed(ready).replace("_", "-")
+
+
+@POSIX
+def test_a_file_system_without_locks_makes_nobody_wait(monkeypatch, tmp_path):
+    """Simulated: NFS without its lock service answers flock with ENOLCK."""
+    import errno
+    import fcntl
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    lock = runpy.run_path(str(LAB))["Lock"]
+    monkeypatch.setitem(lock._take.__globals__, "LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with lock():
+        pass
+
+
+def test_the_version_is_told_without_a_set_up():
+    run = subprocess.run([sys.executable, str(LAB), "--version"], capture_output=True, text=True, timeout=30)
+    assert re.fullmatch(r"open-models-lab [0-9.]+\n", run.stdout), run.stderr

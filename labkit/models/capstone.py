@@ -157,9 +157,10 @@ def evaluate(model: Any, tokenizer: Any, rows: Sequence[Row], instruction: str, 
 
 def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> tuple[Score, float]:
     """The same through a running model server, and the seconds that it took."""
+    longest = max(len(row["answer"].encode()) for row in rows) + 2  # tokens: each has a byte at least
     found, began = [], time.perf_counter()
     for row in rows:
-        body = {"messages": conversation(instruction, row["message"]), "temperature": 0, "max_tokens": 64}
+        body = {"messages": conversation(instruction, row["message"]), "temperature": 0, "max_tokens": longest}
         answer = llama.ask(server.url, server.key, "/v1/chat/completions", body)
         # A thinking model that used up its tokens, or wants a tool, says nothing: that is a wrong answer, not an error.
         found.append(answer["choices"][0]["message"].get("content") or "")

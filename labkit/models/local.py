@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.base import machine
 from labkit.base.errors import LabError
 from labkit.facts import catalogue, memory, planning
+from labkit.models.chat_format import templated
 from labkit.world import weights
 
 if TYPE_CHECKING:
@@ -220,15 +221,12 @@ def _prepare(
     """The token ids of the conversation, and the options of `generate`."""
     if max_new_tokens < 1 or temperature < 0 or (top_p is not None and not 0 < top_p <= 1):
         raise LabError("max_new_tokens must be 1 or more, temperature 0 or more, top_p above 0 and at most 1.")
-    if tokenizer.chat_template is None:
-        raise LabError("This model has no chat template: it is a base model; choose the instruct or chat version.")
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     elif not isinstance(messages, Sequence) or not all(isinstance(message, Mapping) for message in messages):
         raise LabError('Ask with a text, or with a list of messages such as {"role": "user", "content": "Hello"}.')
-    inputs = tokenizer.apply_chat_template(
-        list(messages), add_generation_prompt=True, return_dict=True, return_tensors="pt"
-    ).to(model.device)
+    inputs = templated(tokenizer, messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+    inputs = inputs.to(model.device)
     length, context = inputs["input_ids"].shape[1], memory.context_of(model.config)
     if length >= context:
         raise LabError(

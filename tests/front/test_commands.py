@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def test_lab_opens_a_lesson_in_jupyterlab_until_it_is_told_to_end(course_cache, 
         assert json.loads(ask("api/contents/work/05_running_locally.ipynb"))["type"] == "notebook"
         assert "jupyter-config-data" in ask("lab/tree/work/05_running_locally.ipynb")
         kernel = urllib.request.Request(f"http://127.0.0.1:{port}/api/kernels?token=word", data=b"{}")
-        with opener.open(kernel, timeout=20):
+        with network.open_local(kernel, 20):
             began = psutil.Process(process.pid).children(recursive=True)
         assert len(began) >= 2  # JupyterLab and a kernel
         if how == "Ctrl-C":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.base import machine
 from labkit.base.errors import LabError
 from labkit.base.progress_bar import bar
+from labkit.models.chat_format import templated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,7 @@ def answers(
 
     if tokenizer.pad_token_id is None:
         raise LabError("This tokenizer has no padding token: set tokenizer.pad_token = tokenizer.eos_token.")
-    texts = [tokenizer.apply_chat_template(c, add_generation_prompt=True, tokenize=False) for c in conversations]
+    texts = [templated(tokenizer, c, add_generation_prompt=True, tokenize=False) for c in conversations]
     places = sorted(range(len(texts)), key=lambda place: len(tokenizer(texts[place])["input_ids"]))
     found, was_training = [""] * len(texts), model.training
     model.eval()

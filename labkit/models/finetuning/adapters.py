@@ -36,13 +36,15 @@ def with_adapter(
 
     Layers below `first_layer` get none, and the gradient ends there. Leaving out a third of the layers saves a sixth of
     the work, since the forward pass stays, and the memory of what those layers computed. LabError when the model has no
-    such layer.
+    such layer, or has an adapter already: a second one could not be merged.
     """
     workarounds.apply()  # a process of torchrun has no set-up cell that did it
     import torch
     from peft import LoraConfig, get_peft_model
 
-    count = model.config.num_hidden_layers
+    if hasattr(model, "peft_config"):
+        raise LabError("This model has an adapter already: load it anew, or take `model.unload()`, then add another.")
+    count = model.config.get_text_config().num_hidden_layers
     if not 0 <= first_layer < count:
         raise LabError(f"first_layer={first_layer} is none of this model's layers: it has layers 0 to {count - 1}.")
     layers = list(range(first_layer, count)) if first_layer else None

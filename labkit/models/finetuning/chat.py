@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from labkit.base.errors import LabError
+from labkit.models.chat_format import templated
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +39,8 @@ def encode(conversation: Sequence[Message], tokenizer: Any) -> Example:
     """
     if not conversation or conversation[-1]["role"] != "assistant":
         raise LabError("A training example must end with a message of the role 'assistant': add the answer.")
-    prompt = tokenizer.apply_chat_template(list(conversation[:-1]), add_generation_prompt=True, tokenize=False)
-    whole = tokenizer.apply_chat_template(list(conversation), tokenize=False)
+    prompt = templated(tokenizer, conversation[:-1], add_generation_prompt=True, tokenize=False)
+    whole = templated(tokenizer, conversation, tokenize=False)
     if not whole.startswith(prompt):
         raise LabError("This chat template writes a finished answer in another way than it asks for one: mask by hand.")
     answer, end, _ = whole[len(prompt) :].partition(tokenizer.eos_token or "\0")

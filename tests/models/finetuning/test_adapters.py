@@ -73,6 +73,13 @@ def test_a_first_layer_that_the_model_lacks_is_refused(first_layer):
         adapters.with_adapter(tiny.model(), first_layer=first_layer)
 
 
+def test_a_second_adapter_is_refused_before_minutes_of_training():
+    model = adapters.with_adapter(tiny.model())
+    with pytest.raises(LabError, match="has an adapter already"):
+        adapters.with_adapter(model)
+    adapters.with_adapter(model.unload())
+
+
 @pytest.fixture(scope="module")
 def merged_course_model(_cache_with_model):
     """A course model of this module's own with random numbers from an adapter in it: the file must hold them too."""
