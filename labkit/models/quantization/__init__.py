@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = contents.of(
         ),
         "normal_float": ("double_quantize", "nf4", "nf4_levels"),
         "layers": ("gptq", "layer_inputs", "linears", "output_error", "quantized_linears"),
+        "gguf_files": (),
         "methods": ("load", "table", "why_not"),
     },
 )
