@@ -4,7 +4,7 @@ Knows shapes and arithmetic; needs no torch and no download. Knows nothing of wh
 which models there are (`catalogue`): `planning` brings them together. GB is 10^9 bytes, GiB is 2^30.
 """
 
-from labkit.facts.memory.needs import (
+from labkit.facts.memory.bytes_needed import (
     BITS,
     INT4_BLOCK,
     INT4_BLOCK_BYTES,

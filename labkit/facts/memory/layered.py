@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit.facts.memory import recurrent
-from labkit.facts.memory.parts import (
+from labkit.facts.memory.layer_parts import (
     HEAD_NORMS,
     TWO_NORMS,
     Settings,

@@ -7,7 +7,7 @@ from typing import Any
 
 from labkit.base.errors import LabError
 from labkit.facts.memory import layered
-from labkit.facts.memory.parts import Settings
+from labkit.facts.memory.layer_parts import Settings
 from labkit.facts.memory.shapes import Shape
 
 # What a transformers configuration does not say, because its code does.

@@ -5,7 +5,7 @@ As in `layered`, by the names and sizes of the weights in transformers 5.24 (rea
 
 from __future__ import annotations
 
-from labkit.facts.memory.parts import (
+from labkit.facts.memory.layer_parts import (
     HEAD_NORMS,
     TWO_NORMS,
     Settings,

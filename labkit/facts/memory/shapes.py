@@ -1,7 +1,7 @@
 """The numbers that decide the size of a language model, and how many parameters they make.
 
 Two kinds: `Shape`, whose layers are alike and follow LLaMA's ways, and `Layered`, which lists every layer by its
-weights. Both are arithmetic alone: `reading` fills them from a configuration, `needs` turns them into bytes.
+weights. Both are arithmetic alone: `reading` fills them from a configuration, `bytes_needed` turns them into bytes.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from labkit.world.gateway import answers, requests, thinking
 from labkit.world.gateway.guard import NOT_A_PROVIDER, Guard
 from labkit.world.gateway.upstream import Upstream, refusal
 from labkit.world.services import bodies, providers
-from labkit.world.services.drills import Drills
 from labkit.world.services.middleware import FromHere, Mark
+from labkit.world.services.ordered_failures import Drills
 from labkit.world.services.refusals import Refused, handlers
 
 CHAT, TEXT, EMBEDDINGS = "/chat/completions", "/completions", "/embeddings"

@@ -3,7 +3,7 @@
     drills.order(status=429, times=2, retry_after=1)   # the next two calls are refused, then all is well again
     len(drills.seen())                                 # how often the client has asked
 
-Speaks to the learner's own gateway. Knows how it is reached. What a failure is, is in `drills`.
+Speaks to the learner's own gateway. Knows how it is reached. What a failure is, is in `ordered_failures`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from labkit.base.errors import LabError
 from labkit.world.gateway import service as gateway
-from labkit.world.services.drills import Drill, ask
+from labkit.world.services.ordered_failures import Drill, ask
 
 
 def order(

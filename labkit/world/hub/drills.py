@@ -4,7 +4,7 @@
     list(HfApi().list_models(limit=1))        # comes back until it is answered
     len(hub_drills.seen())                    # 3
 
-What a failure is, is in `drills`, as for the gateway. Knows how the Hub is reached, and who may order.
+What a failure is, is in `ordered_failures`, as for the gateway. Knows how the Hub is reached, and who may order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from labkit.base.errors import LabError
 from labkit.world.hub.access import TOKENS
-from labkit.world.services.drills import ROUTE, Drill, Drills, ask
+from labkit.world.services.ordered_failures import ROUTE, Drill, Drills, ask
 from labkit.world.services.refusals import Refused
 
 
