@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.base import assets
 from labkit.base.errors import LabError
-from labkit.models.evaluation import llama
-from labkit.models.evaluation.scores import Score, answers, score
+from labkit.models.evaluation import llama, scores
+from labkit.models.evaluation.scores import answers, score
 
 if TYPE_CHECKING:
     from labkit.world.services import Service
@@ -148,14 +148,16 @@ def conversation(instruction: str, message: str, shots: Sequence[Row] = (), answ
     return found
 
 
-def evaluate(model: Any, tokenizer: Any, rows: Sequence[Row], instruction: str, *, shots: Sequence[Row] = ()) -> Score:
+def evaluate(
+    model: Any, tokenizer: Any, rows: Sequence[Row], instruction: str, *, shots: Sequence[Row] = ()
+) -> scores.Score:
     """How many messages a transformers model answers exactly, greedily; spaces around an answer do not count."""
     conversations = [conversation(instruction, row["message"], shots) for row in rows]
     longest = max(len(tokenizer(row["answer"])["input_ids"]) for row in rows) + 2
     return _score(rows, answers(model, tokenizer, conversations, new_tokens=longest))
 
 
-def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> tuple[Score, float]:
+def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> tuple[scores.Score, float]:
     """The same through a running model server, and the seconds that it took."""
     longest = max(len(row["answer"].encode()) for row in rows) + 2  # tokens: each has a byte at least
     found, began = [], time.perf_counter()
@@ -167,7 +169,7 @@ def evaluate_server(server: Service, rows: Sequence[Row], instruction: str) -> t
     return _score(rows, found), time.perf_counter() - began
 
 
-def _score(rows: Sequence[Row], found: Sequence[str]) -> Score:
+def _score(rows: Sequence[Row], found: Sequence[str]) -> scores.Score:
     wanted = [row["answer"] for row in rows]
     right = [text.strip() == answer for text, answer in zip(found, wanted, strict=True)]
     return score([row["message"] for row in rows], wanted, found, right)

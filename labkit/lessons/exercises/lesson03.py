@@ -74,7 +74,7 @@ def count(header):
         (
             "import math\ndef count(header):\n    del header['__metadata__']\n"
             "    return sum(math.prod(entry['shape']) for entry in header.values())",
-            "without `__metadata__`",
+            "work on a copy",
         ),
         ("def count(header):\n    print(header)", "forget `return`"),
         ("def count(header):\n    return 50", "50"),

@@ -13,7 +13,8 @@ from typing import Any
 from labkit.base import assets
 from labkit.base.errors import LabError
 from labkit.base.progress_bar import bar
-from labkit.models.evaluation.scores import Score, answers, score
+from labkit.models.evaluation import scores
+from labkit.models.evaluation.scores import answers, score
 
 _BATCH = 8
 _SHOTS = [
@@ -39,7 +40,7 @@ def data(name: str) -> list[dict[str, Any]]:
 
 def exact_match(
     model: Any, tokenizer: Any, items: Sequence[dict[str, Any]] | None = None, *, quiet: bool = False
-) -> Score:
+) -> scores.Score:
     """Questions with one short answer, after two examples; right if the answer is one of `answers`.
 
     Case, a full stop at the end, and what comes after the first line do not count; everything else does.
@@ -55,7 +56,7 @@ def exact_match(
 
 def json_validity(
     model: Any, tokenizer: Any, items: Sequence[dict[str, Any]] | None = None, *, quiet: bool = False
-) -> Score:
+) -> scores.Score:
     """Sentences to be written as JSON, after two examples; right if it parses and has exactly the three keys, as texts.
 
     Whether the values are right is not asked: the column `values_right` of the rows says it.

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from labkit.facts import teaching_data
-from labkit.models.evaluation.scores import Score, answers, score
+from labkit.models.evaluation import scores
+from labkit.models.evaluation.scores import answers, score
 from labkit.models.finetuning import chat
 
 # For a model that was not trained on the task: what to do, in full.
@@ -29,7 +30,7 @@ def exact_match(
     instruction: str = chat.INSTRUCTION,
     shots: Sequence[Row] | Callable[[Row], Sequence[Row]] = (),
     batch: int = 16,
-) -> Score:
+) -> scores.Score:
     """Notes answered exactly: the whole answer is JSON, with the three keys and the three values, and nothing else.
 
     Spaces inside the JSON do not count; a sentence or a code fence around it does. `shots` are rows that are shown as
@@ -88,7 +89,7 @@ def reproduced(model: Any, tokenizer: Any, rows: Sequence[Row], *, batch: int = 
     return found
 
 
-def general(model: Any, tokenizer: Any, rows: Sequence[Row] | None = None, *, batch: int = 16) -> Score:
+def general(model: Any, tokenizer: Any, rows: Sequence[Row] | None = None, *, batch: int = 16) -> scores.Score:
     """Simple questions about the world, asked as a user would: what fine-tuning for another task may destroy.
 
     Right if one of the accepted answers stands in the answer as a word or words; case does not count.
