@@ -64,13 +64,21 @@ def write(folder: Path) -> None:
     """Make `folder`: the pages, the libraries, the model. LabError when a library or the model cannot be had."""
     source = assets.CHECKOUT / "web"
     shutil.copytree(source / "src", folder, ignore=shutil.ignore_patterns("*.d.ts"))
-    worker = folder / "sw.js"
-    worker.write_text(worker.read_text(encoding="utf-8").replace("VERSION", _version(source)), encoding="utf-8")
     template = (source / "page.html").read_text(encoding="utf-8")
     for page in PAGES:
         (folder / page[0]).write_text(_page(template, *page), encoding="utf-8")
     _libraries(source, folder)
     _model(folder / "model")
+    _worker(source, folder)
+
+
+def _worker(source: Path, folder: Path) -> None:
+    """Tell the service worker its version, and the files that it keeps at once: not the libraries, not the model."""
+    small = [file.name for file in sorted(folder.iterdir()) if file.suffix in (".html", ".js", ".css")]
+    first = json.dumps(["./", *(name for name in small if name != "sw.js"), "model/model.json"])
+    worker = folder / "sw.js"
+    text = worker.read_text(encoding="utf-8").replace("VERSION", _version(source)).replace('["FILES"]', first)
+    worker.write_text(text, encoding="utf-8")
 
 
 def _version(source: Path) -> str:

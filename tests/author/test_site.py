@@ -72,7 +72,7 @@ def test_a_fault_on_a_page_is_an_error_and_leaves_the_old_pages(tmp_path, monkey
     (out / site.MARK).touch()
     (out / "index.html").write_text("old", encoding="utf-8")
 
-    def gather(folder, *, teacher):
+    def gather(folder, *, teacher, live_pages):
         folder.mkdir()
         (folder / "conf.py").write_text("project = 'x'", encoding="utf-8")
         (folder / "index.rst").write_text("Title\n=====\n\n:doc:`nowhere`\n", encoding="utf-8")

@@ -2,8 +2,13 @@
 // the headers that isolate a page, so that it may use threads.
 
 const KEPT = "open-models-lab-pages-VERSION";
+// All that is small, from the first visit on; the rest is kept when it is first used. The build fills this in.
+const FIRST = ["FILES"];
 
-self.addEventListener("install", () => /** @type {any} */ (self).skipWaiting());
+self.addEventListener("install", (event) => {
+  const first = caches.open(KEPT).then((kept) => kept.addAll(FIRST));
+  /** @type {any} */ (event).waitUntil(first.then(() => /** @type {any} */ (self).skipWaiting()));
+});
 
 self.addEventListener("activate", (event) => {
   const worker = /** @type {any} */ (self);
@@ -36,7 +41,7 @@ async function answer(request) {
     return fresh;
   } catch (problem) {
     const found = await kept.match(request, { ignoreSearch: true });
-    if (found) return found;
+    if (found) return isolated(found);
     throw problem;
   }
 }
