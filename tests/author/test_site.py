@@ -122,6 +122,12 @@ class Page(html.parser.HTMLParser):
 
 
 @pytest.mark.slow
+def test_the_model_is_in_the_site_only_where_it_was_asked_for(website):
+    assert not (website / "live").exists()
+    assert "labkit-door" not in (website / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_no_internal_link_is_dead(website):
     pages = {file: Page(file) for file in website.rglob("*.html")}
     dead = []
