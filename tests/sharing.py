@@ -22,7 +22,7 @@ import pytest
 
 # What the person who runs the tests has set; `_own_cache` takes it away before each test.
 REAL_CACHE = os.environ.get("LABKIT_CACHE")
-_SHARED = ("models", "environments")  # the only folders of the learner's cache that tests see
+_SHARED = ("models", "environments", "npm")  # the only folders of the learner's cache that tests see
 
 
 @contextlib.contextmanager

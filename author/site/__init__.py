@@ -30,6 +30,10 @@ def site(argv: list[str]) -> int:
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: site, or site-teacher, in the course")
     parser.add_argument("--teacher", action="store_true", help="with the answers to all exercises: not for publishing")
+    parser.add_argument("--live", action="store_true", help="with the live pages: the model in the reader's browser")
+    parser.add_argument(
+        "--serve", nargs="?", const=0, type=int, metavar="PORT", help="build, then serve the site on this machine"
+    )
     parser.add_argument("--links", action="store_true", help="list the links to the web, to be checked by hand")
     parser.add_argument("--open", action="store_true", help="open the first page in the browser")
     options = parser.parse_args(argv)
@@ -40,7 +44,7 @@ def site(argv: list[str]) -> int:
         raise LabError(f"This needs {', '.join(missing)}: run `python lab.py site`, or install the extra site.")
     out = (options.out or root / ("site-teacher" if options.teacher else "site")).resolve()
     began = time.monotonic()
-    count = build(out, teacher=options.teacher)
+    count = build(out, teacher=options.teacher, live=options.live)
     first = out / "index.html"
     print(f"{count} pages in {time.monotonic() - began:.0f} s: {first}")
     if options.teacher:
@@ -48,25 +52,31 @@ def site(argv: list[str]) -> int:
     if options.links:
         for address, page in sorted(links_to_the_web(out).items()):
             print(f"{address}  ({page})")
+    if options.serve is not None:
+        from author.site import served
+
+        return served.serve(out, options.serve, show=options.open)
     if options.open:
         webbrowser.open(first.as_uri())
     return 0
 
 
-def build(out: Path, *, teacher: bool = False) -> int:
+def build(out: Path, *, teacher: bool = False, live: bool = False) -> int:
     """Make the website in `out` and return the number of its pages. LabError when a page has a fault; `out` stays then.
 
     `out` is replaced as a whole, and only when it is empty or was made here.
     """
-    from author.site import sources
+    from author.site import browser, sources
 
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).exists()):
         raise LabError(f"{out} holds something else than a website of this course: choose an empty folder.")
     try:
         with tempfile.TemporaryDirectory(prefix="labkit-site-") as scratch, cache.replacing(out) as fresh:
             source = Path(scratch) / "source"
-            sources.gather(source, teacher=teacher)
+            sources.gather(source, teacher=teacher, live_pages=live)
             _sphinx(source, fresh, Path(scratch) / "doctrees")
+            if live:
+                browser.write(fresh / "live")
             (fresh / MARK).touch()
     except OSError as problem:
         raise LabError(f"{out} cannot be written ({problem.strerror}): make room or choose another folder.") from None

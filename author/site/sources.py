@@ -23,8 +23,11 @@ _WIDGET = re.compile(r"<(?P<name>[^<>:]+): run this cell to use it>")
 _BADGE = re.compile(r"\[!\[(?P<text>[^\]]+)\]\([^)]+\)\]\((?P<address>[^)]+)\)")
 
 
-def gather(folder: Path, *, teacher: bool = False) -> None:
-    """Write all sources of the website into `folder`, which must not exist; with the answers for a teacher."""
+def gather(folder: Path, *, teacher: bool = False, live_pages: bool = False) -> None:
+    """Write all sources of the website into `folder`, which must not exist; with the answers for a teacher.
+
+    With `live_pages` the front page leads to them.
+    """
     root = assets.CHECKOUT
     shutil.copytree(root / "docs" / "site", folder)
     shutil.copytree(assets.path("figures"), folder / "assets" / "figures")
@@ -46,7 +49,14 @@ def gather(folder: Path, *, teacher: bool = False) -> None:
     front = (folder / "index.md").read_text(encoding="utf-8")
     front = front.replace("<!-- lesson map -->", lesson_map(files)).replace("<!-- lesson pages -->", _contents(files))
     front = front.replace("<!-- answers -->", "answers" if teacher else "")
+    front = front.replace("<!-- live pages -->", _DOOR if live_pages else "")
     (folder / "index.md").write_text(front, encoding="utf-8")
+
+
+_DOOR = (
+    '<p><a class="labkit-door" href="live/index.html">Talk to an open model here</a> It is fetched once (98 MB) and '
+    "runs in this browser: nothing to install, no account, and what you type stays with you.</p>"
+)
 
 
 def lesson_page(notebook: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:

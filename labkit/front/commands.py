@@ -186,7 +186,7 @@ def clean(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     doomed = [
         folder
-        for name in ("models", "quantized", "environments", "local-hub", "hub-scratch", "services")
+        for name in ("models", "quantized", "environments", "local-hub", "hub-scratch", "services", "npm")
         if (folder := cache.root() / name).exists()
     ]
     size = _bytes(doomed)

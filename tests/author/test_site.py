@@ -72,7 +72,7 @@ def test_a_fault_on_a_page_is_an_error_and_leaves_the_old_pages(tmp_path, monkey
     (out / site.MARK).touch()
     (out / "index.html").write_text("old", encoding="utf-8")
 
-    def gather(folder, *, teacher):
+    def gather(folder, *, teacher, live_pages):
         folder.mkdir()
         (folder / "conf.py").write_text("project = 'x'", encoding="utf-8")
         (folder / "index.rst").write_text("Title\n=====\n\n:doc:`nowhere`\n", encoding="utf-8")
@@ -119,6 +119,12 @@ class Page(html.parser.HTMLParser):
         found = dict(attributes)
         self.links += [found[name] for name in ("href", "src") if found.get(name) is not None]
         self.places |= {found[name] for name in ("id", "name") if found.get(name)}
+
+
+@pytest.mark.slow
+def test_the_model_is_in_the_site_only_where_it_was_asked_for(website):
+    assert not (website / "live").exists()
+    assert "labkit-door" not in (website / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
