@@ -177,6 +177,7 @@ def test_the_playground_shows_what_llama_cpp_computes(page, server, site, course
     until(page, f"({shown})[2][1] === 'cut'")
 
 
+@pytest.mark.weekly
 def test_the_other_pages_do_what_they_say(page, server, one_core):
     start(page, server + "arena.html")
     page.fill("textarea", "What is the capital of Japan?")

@@ -12,7 +12,7 @@ import pytest
 import tiny
 import torch
 
-from labkit.base import assets
+from labkit.base import assets, cache
 from labkit.base.errors import LabError
 from labkit.models import finetuning
 from labkit.models.finetuning import checkpoints, live, loop
@@ -130,7 +130,7 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(tmp_path):
     assert not (tmp_path / "killed.json").exists()
     assert [path.name for path in (tmp_path / "killed").glob("step-*")] == ["step-000009"]
     # A writer that was killed half-way leaves this behind: it must neither be loaded nor stay.
-    half = tmp_path / "killed" / ".step-000010.999999999.x.part" / "step-000010"
+    half = tmp_path / "killed" / f".step-000010.{cache.host()}.999999999.x.part" / "step-000010"
     half.mkdir(parents=True)
     (half / "run.json").write_text("{", encoding="utf-8")
     out = finish(child(tmp_path / "killed", tmp_path / "killed.json"))
