@@ -34,7 +34,7 @@ def load() -> tuple[Any, Any]:
     return AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 
-def embed(texts: Sequence[str], *, batch: int = 32) -> np.ndarray:
+def embed(texts: Sequence[str], *, batch: int = 8) -> np.ndarray:
     """A vector of length 1 for each text, (texts, 384) in fp32: the mean over its tokens, normalized.
 
     A text of more than 256 tokens is cut there, as the model's makers do. The same as sentence-transformers gives.

@@ -135,7 +135,7 @@ def hub_search(view: Any) -> None:
 
 
 def search_map(view: Any) -> None:
-    shows(view, "library-19")
+    view.get_by_text("cosine").first.wait_for(timeout=SLOW)
     put(view, "Question (press Enter)", "How many bar do city tyres need?")
     shows(view, "shared words: bar city tyres")
     press(view, 0, "ArrowLeft", 2)
