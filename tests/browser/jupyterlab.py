@@ -44,13 +44,16 @@ def browser(executable: str, *, width: int = 1100, height: int = 900, scale: flo
     """A fresh browser's context, whose pages ask for nothing by themselves."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
+    profile_folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # Chromium may still be writing there
+    with sync_playwright() as playwright, profile_folder as profile:
         options = {"viewport": {"width": width, "height": height}, "device_scale_factor": scale, "args": CHROMIUM_FLAGS}
         launch = playwright.chromium.launch_persistent_context
         context = launch(profile, executable_path=executable, headless=True, **options)
         context.set_default_timeout(120_000)
-        yield context
-        context.close()
+        try:
+            yield context
+        finally:
+            context.close()
 
 
 class Lab:

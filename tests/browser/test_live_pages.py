@@ -13,7 +13,7 @@ import pytest
 from labkit.base import assets, processes
 from labkit.base.errors import LabError
 from labkit.world import weights
-from tests.browser import voila
+from tests.browser import jupyterlab
 
 if assets.checkout() is None:
     pytest.skip("needs a checkout", allow_module_level=True)
@@ -83,7 +83,7 @@ def stop_the_server(running):
 
 @pytest.fixture(scope="module")
 def page(chromium, server):
-    with voila.browser(chromium, width=900) as context:
+    with jupyterlab.browser(chromium, width=900) as context:
         opened = context.new_page()
         asked, complaints = [], []
         context.on("request", lambda request: asked.append(request.url))
