@@ -21,7 +21,7 @@ from labkit.base.errors import LabError
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _A_DAY = 86_400  # seconds
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # not every system has quotas
 
 
 def root() -> Path:

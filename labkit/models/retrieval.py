@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.base.errors import LabError
 from labkit.facts import catalogue, teaching_data
+from labkit.models.evaluation.scores import wilson
 from labkit.world import weights
 
 if TYPE_CHECKING:
@@ -184,8 +185,6 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's."""
-        from labkit.models.finetuning import wilson
-
         return wilson(self.found, self.total)
 
     def __repr__(self) -> str:
